@@ -17,12 +17,14 @@ export class Pushes {
   note({ from, delta, digest }: GossipMessage): void {
     // With a digest, what the sender holds whole is said by that.
     if (!delta || digest) return;
-    const values = new Map(delta.records.map(({ key, value }) => [key, value]));
+    const told = new Map(delta.records.map((record) => [record.key, record]));
     for (const revision of new Set(delta.records.map((record) => record.revision))) {
       this.revisions.add(revision);
       for (const { key, value } of this.#etcd.changedAt(revision) ?? []) {
-        if (!values.has(key) || values.get(key) !== value)
-          this.#partial.push(`${from}: revision ${revision} without ${key}`);
+        const record = told.get(key);
+        // What was changed once more since is told as it is now.
+        const isTold = record && (record.revision > revision || record.value === value);
+        if (!isTold) this.#partial.push(`${from}: revision ${revision} without ${key}`);
       }
     }
   }

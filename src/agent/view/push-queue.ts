@@ -38,7 +38,7 @@ export class PushQueue<How> {
 
   async #sendWaiting(): Promise<void> {
     const together = this.#take();
-    const records = together.flatMap((each) => each.records);
+    const records = newest(together.flatMap((each) => each.records));
     this.#underWay += 1;
     const outcome = await Promise.allSettled([this.#send(records, together.at(-1)!.how)]);
     this.#underWay -= 1;
@@ -58,4 +58,14 @@ export class PushQueue<How> {
     }
     return this.#waiting.splice(0, count);
   }
+}
+
+/** Of each key the last change: what is behind it is part of nothing that the message does not say anew. */
+function newest(records: readonly GossipRecord[]): readonly GossipRecord[] {
+  const byKey = new Map<string, GossipRecord>();
+  for (const record of records) {
+    const known = byKey.get(record.key);
+    if (known === undefined || known.revision <= record.revision) byKey.set(record.key, record);
+  }
+  return [...byKey.values()];
 }

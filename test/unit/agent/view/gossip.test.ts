@@ -146,6 +146,24 @@ describe('gossip', () => {
     ]);
   });
 
+  it('pushes of each thing what it is last, where it changed while pushes were under way', async () => {
+    const made = await member(1, { delayMs: () => 10 });
+    const push = (key: string, revision: number) => made.gossip.push([{ key, revision, value: `v${revision}` }]);
+    const pushed = Promise.all([
+      push('a', 1),
+      push('b', 2),
+      push('c', 3),
+      push('d', 4),
+      push('e', 5),
+      push('e', 7),
+      push('e', 6),
+    ]);
+    await made.clock.until(pushed);
+    await made.stop();
+    const told = made.asked.flatMap(({ message }) => message.delta?.records ?? []).filter(({ key }) => key === 'e');
+    expect(told).toEqual([{ key: 'e', revision: 7, value: 'v7' }]);
+  });
+
   it('pushes to many members in two steps: to some, who each pass it on to those that follow them', async () => {
     const made = await member(40, {});
     const delta = { from: 0, to: 0, records: [{ key: 'k', revision: 9, value: 'v' }] };
