@@ -6,6 +6,7 @@ import { ReturnWays } from '../../../src/agent/host/return-ways.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
 import type { Host } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
+import { until } from '../../lab/until.ts';
 import { Station } from './station.ts';
 
 let lab: Lab;
@@ -85,6 +86,8 @@ it('of IPv6 a narrower route and an address of the host’s own are named as wel
   ]);
   await ip('route', 'del', 'fd00:6::/80', 'dev', 'tun0');
   await ip('address', 'add', 'fd00:6::2/128', 'dev', 'tun0', 'nodad');
+  // Of IPv6 the kernel makes an address the host's own a moment later.
+  await until('it to be', async () => (await ip('-6', 'route', 'show', 'table', 'local', 'fd00:6::2')) !== '');
   expect(await ways.problems()).toEqual([expect.stringMatching(/this host has the address fd00:6::2 itself/)]);
   await ip('address', 'del', 'fd00:6::2/128', 'dev', 'tun0');
   await ip('route', 'add', 'fd00::/16', 'dev', 'tun0');
