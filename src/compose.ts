@@ -186,6 +186,7 @@ export async function startAgent(
           storeSide.look();
           userKeeping.look();
         },
+        letGo: (namespaces) => around.networkPaths.letGo(namespaces),
         storeOffer: () => storeSide.offer(),
         answersProbes: true,
         onMembers: () => certification.look(),

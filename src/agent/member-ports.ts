@@ -36,6 +36,8 @@ export interface MemberPorts {
   readonly onUnspoken: (why: string) => void;
   /** Where the store is; the members of it may move, and it may be another one. */
   readonly storePlaces?: Pick<GossipDeps, 'storePlace' | 'onStorePlace'> & Pick<StoreWatchDeps, 'onGate' | 'onMoved'>;
+  /** Namespaces of networks are gone or about to be removed: an open socket would keep them alive. */
+  readonly letGo?: (namespaces: readonly string[]) => void;
   /** In words, when an address of this host is lost. */
   readonly addressProblem?: () => string | undefined;
   /** Whether this host could run a member of the store. */

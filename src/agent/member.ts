@@ -160,7 +160,7 @@ export class Member {
     this.releases = new Releases({ store, commit, state, clock, logger }, { selfId, quarantineSeconds });
     this.reconciler = new Reconciler(
       {
-        ...{ kernel: ports.kernel, view: () => state.view, self: () => this.self },
+        ...{ kernel: ports.kernel, view: () => state.view, self: () => this.self, letGo: ports.letGo },
         local: () => this.local.all(),
         released: () => this.endpoints.releasedEarly,
         ...{ store: () => options.bundledStore?.(), clock, logger, telemetry },

@@ -2,7 +2,7 @@
 import { BRIDGE, TUNNEL } from '../../core/host-state.ts';
 import { PROBE_SOURCE } from '../../core/path/network-probe.ts';
 import { PROBE_PORT } from '../../core/path/probe.ts';
-import { namespaceOf } from '../../core/plan/naming.ts';
+import { namespaceOf, vniOf } from '../../core/plan/naming.ts';
 import type { NetworkSocket, OpenNetworkSocket } from '../../ports/path.ts';
 import type { Clock } from '../../ports/runtime.ts';
 
@@ -33,6 +33,11 @@ export class Ears {
     // Each is a step into a namespace: an agent that starts with hundreds has other things to do as well.
     const missing = [...vnis].filter((vni) => !this.#open.has(vni) && this.#mayTry(vni));
     for (const vni of missing.slice(0, OPENED_AT_ONCE)) this.#tryOpen(vni);
+  }
+
+  /** Of those that are there then they are opened again. */
+  letGo(namespaces: readonly string[]): void {
+    for (const namespace of namespaces) this.#close(vniOf(namespace));
   }
 
   isOpen(vni: number): boolean {

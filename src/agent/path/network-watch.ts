@@ -48,6 +48,7 @@ export interface NetworkWatchDeps {
 
 const TICK_MS = 1_000;
 const PAIRS_PER_TICK = 4;
+const DOUBTED_PER_TICK = 2;
 const CALM_MS = 60_000;
 const DOUBT_MS = 2_000;
 const SMALL_MTU = 128;
@@ -102,6 +103,11 @@ export class NetworkWatch {
   /** What came in by the path without a network from that member. */
   takeBeside(nodeId: string, data: Uint8Array): void {
     this.#questions.takeBeside(nodeId, data);
+  }
+
+  /** These namespaces are gone or about to be: our sockets would keep them alive, and the VXLAN device in there. */
+  letGo(namespaces: readonly string[]): void {
+    this.#ears.letGo(namespaces);
   }
 
   /** Ends when the signal aborts. */
@@ -219,8 +225,10 @@ export class NetworkWatch {
     for (const id of this.#on.keys()) if (!networks.has(id)) this.#on.delete(id);
     const calmMs = Math.max(CALM_MS, (pairs.length / PAIRS_PER_TICK) * TICK_MS);
     const due = pairs.filter((pair) => this.#watch(pair).dueAt <= now && this.#skipped(pair) === undefined);
-    const inDoubt = (pair: Pair) => (this.#watch(pair).path.isInDoubt ? 0 : 1);
-    const chosen = due.sort((a, b) => inDoubt(a) - inDoubt(b)).slice(0, PAIRS_PER_TICK);
+    // Who has waited longest: where many are lost for long these leave half of the time to the others.
+    due.sort((a, b) => this.#watch(a).dueAt - this.#watch(b).dueAt);
+    const doubted = due.filter((pair) => this.#watch(pair).path.isInDoubt).slice(0, DOUBTED_PER_TICK);
+    const chosen = [...new Set([...doubted, ...due])].slice(0, PAIRS_PER_TICK);
     for (const pair of chosen) this.#watch(pair).dueAt = now + calmMs * (0.9 + 0.2 * random.next());
     return chosen;
   }

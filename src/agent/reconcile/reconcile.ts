@@ -19,7 +19,7 @@ import type { NodeRecord } from '../../core/records.ts';
 import { SILENT, type Telemetry } from '../../core/telemetry.ts';
 import type { Kernel } from '../../ports/kernel.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
-import { Announcements, HOST_PART } from './announcements.ts';
+import { Announcements, type AnnouncementsDeps, HOST_PART } from './announcements.ts';
 import { type ConvergeOptions, insidesOf, obstacleFor, stopping, type Waiter, waitFor } from './convergence.ts';
 import { DriftAudit } from './drift-audit.ts';
 import { DriftLooks } from './drift-looks.ts';
@@ -56,6 +56,7 @@ export interface ReconcilerDeps {
   /** As of {@link Announcements}: whoever holds a namespace must let go. */
   readonly onLost?: (networkId: string) => Promise<void>;
   readonly onRemoved?: (namespace: string) => Promise<void>;
+  readonly letGo?: AnnouncementsDeps['letGo'];
   readonly onComing?: (networkId: string, made: Promise<unknown>) => void;
   /** The network's namespace, or the host's own part ({@link HOST_PART}), was made or changed. */
   readonly onApplied?: (networkId: string) => Promise<void>;
@@ -132,6 +133,7 @@ export class Reconciler {
       onComing,
       onLost,
       onRemoved,
+      letGo: deps.letGo,
       again: (what, afterMs) => this.#announceAgain(what, afterMs),
     });
     this.drift = new DriftLooks({

@@ -40,3 +40,21 @@ test('one that cannot be opened keeps none of the others from it', () => {
   ears.keep(all);
   expect(opened).toEqual(['ovl-4104', 'ovl-4105']);
 });
+
+test('what is about to go is let go of on the spot, and opened again where it is there', () => {
+  const [opened, closed] = [[] as string[], [] as string[]];
+  const ears = new Ears({
+    clock: new VirtualClock(),
+    message: () => undefined,
+    open: (namespace) => {
+      opened.push(namespace);
+      return { send: () => undefined, isCurrent: () => true, close: () => closed.push(namespace) };
+    },
+  });
+  const all = new Set([4_096, 4_097]);
+  ears.keep(all);
+  ears.letGo(['ovl-4097', 'ovl-5000']);
+  expect([closed, ears.isOpen(4_097)]).toEqual([['ovl-4097'], false]);
+  ears.keep(all);
+  expect(opened).toEqual(['ovl-4096', 'ovl-4097', 'ovl-4097']);
+});

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { NetworkWatch } from '../../../../src/agent/path/network-watch.ts';
+import { decodeNetworkProbe, encodeNetworkProbe } from '../../../../src/core/path/network-probe.ts';
 import type { NodeRecord } from '../../../../src/core/records.ts';
 import type { NetworkSocket } from '../../../../src/ports/path.ts';
 import { settle, VirtualClock } from '../../../sim/virtual-clock.ts';
@@ -118,4 +119,38 @@ test.each([
   lab.drops = () => true;
   await pass(200_000);
   expect(words(H1)).toEqual([]);
+});
+
+test('many that are lost keep none of the others from being looked at', async () => {
+  const clock = new VirtualClock();
+  const networks = Array.from({ length: 40 }, (_, at) => ({ ...WEB, id: `n${at}`, name: `n${at}`, vni: 4_096 + at }));
+  const way = {
+    skipped: () => undefined,
+    status: () => ({ state: 'passes', mtu: 1_450 }) as never,
+    sendBeside: (_: NodeRecord, data: Uint8Array) => {
+      const receipt = { ...decodeNetworkProbe(data)!, kind: 'receipt', nodeId: H2.id, listens: true } as const;
+      queueMicrotask(() => watch.takeBeside(H2.id, encodeNetworkProbe(receipt)));
+    },
+  };
+  const watch: NetworkWatch = new NetworkWatch({
+    view: () =>
+      ({
+        nodes: () => [H1, H2],
+        node: (id: string) => [H1, H2].find((each) => each.id === id),
+        live: () => ({ answersNetworks: true }),
+        network: (id: string) => networks.find((each) => each.id === id),
+        networks: () => networks,
+        endpointsOn: () => [H1, H2].map((node) => ({ nodeId: node.id, mac: macOf(node) })),
+        moment: () => 1,
+      }) as never,
+    ...{ self: () => H1, hasOnNetwork: () => true, ways: { plain: way, wireguard: way } },
+    open: () => ({ send: () => undefined, isCurrent: () => true, close: () => undefined }),
+    ...{ clock, random: { next: () => Math.random() }, logger: { warn: () => undefined, info: () => undefined } },
+  });
+  void watch.run(new AbortController().signal);
+  for (let gone = 0; gone < 300_000; gone += 250) {
+    await clock.advance(250);
+    await settle();
+  }
+  expect(watch.findings()).toHaveLength(networks.length);
 });

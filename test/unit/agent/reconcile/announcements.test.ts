@@ -22,6 +22,8 @@ let serviceAddress: boolean;
 let heard: string[];
 /** Networks that are being made, and whether they are already when that is told. */
 let coming: [string, boolean][];
+/** Namespaces that were to be let go of. */
+let letGo: string[];
 /** Announcements fail. */
 let failing: boolean;
 let quit: AbortController;
@@ -36,6 +38,7 @@ beforeEach(async () => {
   serviceAddress = false;
   heard = [];
   coming = [];
+  letGo = [];
   failing = false;
   quit = new AbortController();
   reconciler = new Reconciler(
@@ -48,6 +51,7 @@ beforeEach(async () => {
       clock,
       logger: silent,
       onGone: async () => undefined,
+      letGo: (namespaces) => letGo.push(...namespaces),
       onComing: (networkId, made) => {
         coming.push([networkId, reconciler.isMade(networkId)]);
         void made.then(() => coming.push([networkId, reconciler.isMade(networkId)]));
@@ -163,4 +167,16 @@ it('the host’s part is told when its address had to be put back, at once', asy
   expect(news()).toEqual(new Set([HOST_PART]));
   // The address, and with it that ports where nobody listens are told to be closed.
   expect(reconciler.status().repairs).toBe(2);
+});
+
+it('who holds a namespace is told before it is made anew, and before it is removed', async () => {
+  expect(letGo.splice(0)).toEqual(['ovl-4096']);
+  kernel.interfere({ kind: 'delete-namespace', name: 'ovl-4096' });
+  await clock.advance(20_000);
+  expect(letGo.splice(0)).toEqual(['ovl-4096']);
+  for (const id of [...world.local.keys()]) world.remove(id);
+  world.local.clear();
+  reconciler.markDirty('all');
+  await clock.advance(20_000);
+  expect(letGo).toEqual(['ovl-4096']);
 });
