@@ -121,12 +121,12 @@ export class Doctor {
       const looked = await Promise.resolve(each.look()).catch(() => undefined);
       if (looked) this.#note(each, looked);
     }
-    if (!membership) this.#standing.replace([], ({ code }) => code !== 'disk-full');
+    this.#standing.replace([], (each) => !isMeant(membership?.member, each));
   }
 
   #again(membership: Membership): Look[] {
     const { member } = membership;
-    const here = member.networks.list().filter(({ id }) => member.local.hasOnNetwork(id));
+    const here = networksHere(member);
     const peers = peersOf(member, '');
     const from = this.#nextPeer < peers.length ? this.#nextPeer : 0;
     this.#nextPeer = from + AT_ONCE;
@@ -134,9 +134,7 @@ export class Doctor {
       ...this.#knocks(peers.slice(from, from + AT_ONCE)),
       look('way out', ['forwarding-off'], () => this.#forwarding(member, here)),
       look('room in networks', ['pool-full'], () => poolFindings(member, here)),
-      ...(member.view.keepers()?.includes(member.self.id)
-        ? [look('store', ['store-near-quota'], () => this.#storeFiles(membership))]
-        : []),
+      ...(isKeeper(member) ? [look('store', ['store-near-quota'], () => this.#storeFiles(membership))] : []),
     ];
   }
 
@@ -339,6 +337,25 @@ function poolFindings(member: Member, networks: readonly NetworkRecord[]): Looke
   );
   const seen = networks.length === 1 ? '1 network' : `${networks.length} networks`;
   return { findings, seen, subjects: new Set(networks.map(({ name }) => name)) };
+}
+
+function networksHere({ local, networks }: Member): readonly NetworkRecord[] {
+  return networks.list().filter(({ id }) => local.hasOnNetwork(id));
+}
+
+function isKeeper({ self, view }: Pick<Member, 'self' | 'view'>): boolean {
+  return view.keepers()?.includes(self.id) ?? false;
+}
+
+/** Whether looks that nobody asks for come to what it is of: they do not find that a host, a network is gone. */
+function isMeant(member: Member | undefined, { code, subject }: Found): boolean {
+  if (code === 'disk-full') return true;
+  if (!member) return false;
+  const isNamed = ({ name }: { readonly name: string }) => name === subject;
+  if (code === 'gossip-blocked' || code === 'join-blocked')
+    return peersOf(member, '').some((each) => !each.nat && isNamed(each));
+  if (code === 'pool-full') return networksHere(member).some(isNamed);
+  return code !== 'store-near-quota' || isKeeper(member);
 }
 
 /** Of this host and all others; of one peer or network what is of another one is left out. */

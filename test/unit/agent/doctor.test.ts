@@ -66,3 +66,24 @@ test('what is found for certain stands until a look does not find it any more', 
   expect(findings.map(({ code, certain }) => [code, certain])).toEqual([['disk-full', false]]);
   expect(looking.standing).toEqual([]);
 });
+
+test('what stands of a host or a network ends when that is gone, which no look comes to any more', async () => {
+  const gone = new Set<string>();
+  const nodes = ['h1', 'h2', 'h3'].map((id) => ({
+    ...{ id, name: id, left: false, nat: false },
+    advertiseAddress: id,
+  }));
+  const member = {
+    ...{ self: nodes[0], storeConnected: false },
+    view: { nodes: () => nodes.filter(({ id }) => !gone.has(id)), keepers: () => [] },
+    ...{ networks: { list: () => [] }, local: { hasOnNetwork: () => false } },
+  };
+  const report = { membership: { member }, make: async () => ({ findings: [], membership: undefined }) } as never;
+  const looking = doctor([], { report, knock: async () => 'refused' });
+  await looking.lookAgain();
+  const standing = () => looking.standing.map(({ code, subject }) => `${code} ${subject}`).sort();
+  expect(standing()).toEqual(['gossip-blocked h2', 'gossip-blocked h3', 'join-blocked h2', 'join-blocked h3']);
+  gone.add('h2');
+  await looking.lookAgain();
+  expect(standing()).toEqual(['gossip-blocked h3', 'join-blocked h3']);
+});
