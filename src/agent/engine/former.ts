@@ -89,7 +89,8 @@ export class FormerAddresses {
     this.#taking.add(record.id);
     try {
       const claimed = await claim(record);
-      await this.#deps.local.forgetFormer([sole]);
+      // It has taken effect, whether that could be saved or not.
+      await this.#deps.local.forgetFormer([sole]).catch(() => undefined);
       return claimed;
     } catch (error) {
       // It is somebody else's by now.
