@@ -26,7 +26,7 @@ import {
 } from '../core/diagnosis.ts';
 import { asOverlaydError, OverlaydError } from '../core/errors.ts';
 import { type Finding, type FindingCode, FindingTimes, type Found } from '../core/finding.ts';
-import { countAddresses } from '../core/ipam/address.ts';
+import { familyCounts } from '../core/ipam/address-counts.ts';
 import { describeMillis } from '../core/millis.ts';
 import { isEncrypted } from '../core/network-options.ts';
 import { foreignLinks } from '../core/plan/namespace.ts';
@@ -331,7 +331,7 @@ const OF_MEMBERS: readonly CheckName[] = [
 function poolFindings(member: Member, networks: readonly NetworkRecord[]): Looked {
   const findings = networks.flatMap((network) =>
     familiesOf(network).flatMap((family) => {
-      const { total, free } = countAddresses(member.claims.space(network, family));
+      const { total, free } = familyCounts(member.view, network, family);
       return judgePool({ network: network.name, total, free, family });
     }),
   );

@@ -5,7 +5,7 @@
 import type { DiskRoom } from '../core/diagnosis.ts';
 import type { NamesCounts } from '../core/dns/names-counts.ts';
 import { FINDINGS } from '../core/finding.ts';
-import { countAddresses } from '../core/ipam/address.ts';
+import { familyCounts } from '../core/ipam/address-counts.ts';
 import { levelOf } from '../core/levels.ts';
 import { dnsMetrics } from '../core/metrics/dns-metrics.ts';
 import { type Family, families, type Sample, samplesOf } from '../core/metrics/family.ts';
@@ -125,7 +125,7 @@ function findingSamples({ findings }: Reported): Sample[] {
 }
 
 /** Of the networks that have endpoints on this host: the others are others' to tell of. */
-function networkSamples({ claims, local, view }: Member) {
+function networkSamples({ local, view }: Member) {
   const here = local
     .networkIds()
     .flatMap((id): { network: NetworkRecord; count: number }[] => {
@@ -138,7 +138,7 @@ function networkSamples({ claims, local, view }: Member) {
   const counted = named.flatMap(({ network }) => {
     return familiesOf(network).map((family) => {
       const labels = { network: network.name, family: `ipv${family}` };
-      return { labels, ...countAddresses(claims.space(network, family)) };
+      return { labels, ...familyCounts(view, network, family) };
     });
   });
   return {

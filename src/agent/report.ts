@@ -10,7 +10,6 @@ import { keptByOthers, lacksKeepers, lastKeyProblem, saidOf } from '../core/keep
 import { levelOf, STORE_LEVEL } from '../core/levels.ts';
 import type { NetworkRecord } from '../core/records.ts';
 import type { Clock } from '../ports/runtime.ts';
-import { sharedMacs } from './claims/mac-claims.ts';
 import { nodeState } from './cluster/nodes.ts';
 import { unknownContainers } from './endpoints/adoption.ts';
 import type { EngineStatus } from './engine/engine-side.ts';
@@ -136,8 +135,10 @@ function stateFindings({ member, engineSide }: Membership): Found[] {
 }
 
 function macFindings(member: Member, { id, name }: Pick<NetworkRecord, 'id' | 'name'>): Found[] {
-  return [...sharedMacs(member.view.addresses(id))].flatMap(([mac, endpoints]) => {
-    const names = endpoints.map((endpoint) => endpoint.name).join(' and ');
+  return [...member.view.sharedMacs(id)].flatMap(([mac, endpoints]) => {
+    const names = Array.from(endpoints, (endpoint) => endpoint.name)
+      .sort()
+      .join(' and ');
     const text = `${names} on network ${name} have one MAC address, ${mac}: packets to them get lost; connect one of them anew`;
     return found('mac-shared', [text], name);
   });

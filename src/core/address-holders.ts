@@ -12,19 +12,24 @@ interface Network {
   readonly claims: Map<string, ClaimRecord>;
 }
 
+/** Does `act`, which changes what is at that address of the network. */
+type Around = (networkId: string, ip: string, act: () => void) => void;
+
 const NONE = new Map<string, never>();
 
 export class AddressHolders {
   readonly #onChange: (record: EndpointRecord) => void;
+  readonly #around: Around;
   readonly #networks = new Map<string, Network>();
   /** Endpoints that have an address at which another one is shown, or none; by `<network id> <address>`. Hardly ever any. */
   readonly #passedOver = new Map<string, ReadonlySet<EndpointRecord>>();
   /** Claims over those of others, by the same. */
   readonly #disputed = new Map<string, ClaimRecord>();
 
-  /** `onChange`: it is shown somewhere now, or no longer. */
-  constructor(onChange: (record: EndpointRecord) => void) {
+  /** `onChange`: it is shown somewhere now, or no longer. `around`: is given all that changes what is at an address. */
+  constructor(onChange: (record: EndpointRecord) => void, around: Around) {
     this.#onChange = onChange;
+    this.#around = around;
   }
 
   shown(networkId: string): ReadonlyMap<string, EndpointRecord> {
@@ -73,6 +78,10 @@ export class AddressHolders {
   }
 
   setClaim(networkId: string, ip: string, claim: ClaimRecord | undefined): void {
+    this.#around(networkId, ip, () => this.#setClaim(networkId, ip, claim));
+  }
+
+  #setClaim(networkId: string, ip: string, claim: ClaimRecord | undefined): void {
     const { claims, shown } = this.#network(networkId);
     const [place, held, holder] = [`${networkId} ${ip}`, claims.get(ip), shown.get(ip)];
     if (claim && held && holder && isOf(held, holder) && claim.nodeId !== holder.nodeId) {
@@ -82,10 +91,14 @@ export class AddressHolders {
     this.#disputed.delete(place);
     if (claim) claims.set(ip, claim);
     else claims.delete(ip);
-    this.#settle(networkId, ip, undefined, undefined);
+    this.#settleNow(networkId, ip, undefined, undefined);
   }
 
   #settle(networkId: string, ip: string, went: EndpointRecord | undefined, came: EndpointRecord | undefined): void {
+    this.#around(networkId, ip, () => this.#settleNow(networkId, ip, went, came));
+  }
+
+  #settleNow(networkId: string, ip: string, went: EndpointRecord | undefined, came: EndpointRecord | undefined): void {
     const network = this.#network(networkId);
     const shown = network.shown.get(ip);
     if (this.#disputed.size > 0 && shown && shown === went && !isSame(went, came)) this.#yield(network, networkId, ip);

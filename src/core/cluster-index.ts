@@ -91,6 +91,7 @@ export class ClusterIndex implements ClusterView {
         return this.#endpointsOn(networkId);
       },
       network: (networkId) => this.#networks.get(networkId),
+      quarantine: (networkId) => this.quarantine(networkId),
     });
   }
 
@@ -219,6 +220,9 @@ export class ClusterIndex implements ClusterView {
   quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord> {
     return this.#quarantine.get(networkId) ?? NONE;
   }
+
+  subnetTally = (networkId: string, cidr: string) => this.#open.subnetTally(networkId, cidr);
+  sharedMacs = (networkId: string) => this.#open.sharedMacs(networkId);
 
   keyNumbers(): ReadonlyMap<number, string> {
     return this.#keyNumbers;
@@ -369,7 +373,8 @@ export class ClusterIndex implements ClusterView {
 
   #applyQuarantine(key: string, networkId: string, address: string, value: string | undefined, touched: Touched): void {
     const before = this.#quarantine.get(networkId)?.get(address);
-    setNested(this.#quarantine, networkId, address, this.#decode(decodeQuarantine, key, value, before, touched));
+    const after = this.#decode(decodeQuarantine, key, value, before, touched);
+    this.#open.resting(networkId, address, () => setNested(this.#quarantine, networkId, address, after));
   }
 }
 

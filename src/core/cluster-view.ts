@@ -1,3 +1,4 @@
+import type { SubnetTally } from './network-tallies.ts';
 import {
   type ClaimRecord,
   type ClusterRecord,
@@ -81,6 +82,10 @@ export interface ClusterView {
   staticNames(networkId: string): StaticNamesRecord | undefined;
   services(networkId: string): ServicesRecord | undefined;
   quarantine(networkId: string): ReadonlyMap<string, QuarantineRecord>;
+  /** How many addresses of one of the network's subnets are taken and rest: counted once, and kept in step. */
+  subnetTally(networkId: string, cidr: string): SubnetTally;
+  /** Endpoints of the network that have one MAC, by MAC; only older releases let that happen. Found once, and kept in step. */
+  sharedMacs(networkId: string): ReadonlyMap<string, ReadonlySet<EndpointRecord>>;
   /** Ids of the nodes whose the numbers of WireGuard keys are, by number, as the claims say. */
   keyNumbers(): ReadonlyMap<number, string>;
 }

@@ -6,7 +6,8 @@
 import { AddressHolders } from './address-holders.ts';
 import type { Refusal } from './cluster-view.ts';
 import { whyNotAt } from './ipam/address.ts';
-import { type ClaimRecord, type EndpointRecord, keys, type NetworkRecord } from './records.ts';
+import { NetworkTallies, type SubnetTally } from './network-tallies.ts';
+import { type ClaimRecord, type EndpointRecord, keys, type NetworkRecord, type QuarantineRecord } from './records.ts';
 
 /** Networks that nobody wants and that are open at a time: an attach asks several times before its network is wanted. */
 const MOST_UNWANTED = 8;
@@ -17,6 +18,8 @@ export interface OpenNetworksDeps {
   readonly claimsOn: (networkId: string) => Iterable<readonly [ip: string, claim: ClaimRecord]>;
   readonly endpointsOn: (networkId: string) => Iterable<EndpointRecord>;
   readonly network: (networkId: string) => NetworkRecord | undefined;
+  /** By address. */
+  readonly quarantine: (networkId: string) => ReadonlyMap<string, QuarantineRecord>;
 }
 
 export class OpenNetworks {
@@ -27,7 +30,8 @@ export class OpenNetworks {
   readonly #asked = new Set<string>();
   /** By node and id. */
   readonly #endpoints = new Map<string, Map<string, EndpointRecord>>();
-  readonly #holders = new AddressHolders((record) => this.#onChange?.(record));
+  readonly #holders: AddressHolders;
+  readonly #tallies: NetworkTallies;
   /** Endpoints that are at addresses which are none for endpoints of their network, and why: shown nowhere. */
   readonly #unsound = new Map<EndpointRecord, string>();
   /** Ids and subnets. */
@@ -36,6 +40,15 @@ export class OpenNetworks {
 
   constructor(deps: OpenNetworksDeps) {
     this.#deps = deps;
+    this.#tallies = new NetworkTallies({
+      shown: (networkId) => this.#holders.shown(networkId),
+      claims: (networkId) => this.#holders.claims(networkId),
+      quarantine: deps.quarantine,
+    });
+    this.#holders = new AddressHolders(
+      (record) => this.#onChange?.(record),
+      (networkId, ip, act) => this.#tallies.around(networkId, ip, act),
+    );
   }
 
   isOpen(networkId: string): boolean {
@@ -107,6 +120,23 @@ export class OpenNetworks {
     return this.#holders.claims(networkId);
   }
 
+  /** Opens the network. */
+  subnetTally(networkId: string, cidr: string): SubnetTally {
+    this.open(networkId);
+    return this.#tallies.subnet(networkId, cidr);
+  }
+
+  /** By MAC; opens the network. */
+  sharedMacs(networkId: string): ReadonlyMap<string, ReadonlySet<EndpointRecord>> {
+    this.open(networkId);
+    return this.#tallies.sharedMacs(networkId);
+  }
+
+  /** `act` changes what rests at the address. */
+  resting(networkId: string, ip: string, act: () => void): void {
+    this.#tallies.around(networkId, ip, act);
+  }
+
   /** `record`: as it is now; undefined: there is none. Returns what of it was held and is: of open networks alone. */
   setEndpoint(
     of: Pick<EndpointRecord, 'nodeId' | 'id'>,
@@ -151,6 +181,7 @@ export class OpenNetworks {
   #close(networkId: string): void {
     this.#open.delete(networkId);
     this.#holders.forget(networkId);
+    this.#tallies.forget(networkId);
     for (const endpoints of this.#endpoints.values()) {
       for (const { id, nodeId, networkId: itsNetwork } of endpoints.values()) {
         if (itsNetwork === networkId) setNested(this.#endpoints, nodeId, id, undefined);

@@ -137,9 +137,8 @@ export class Follower {
     // What members' links carry decides the MTU of all of them.
     const changed = new Set(networks);
     if (nodes) for (const { id } of view.networks()) changed.add(id);
-    const now = this.#clock.now();
     const meant = new Set([...changed].map(shortId));
-    const rows = [...changed].flatMap((id) => view.network(id) ?? []).map((network) => networkRow(view, network, now));
+    const rows = [...changed].flatMap((id) => view.network(id) ?? []).map((network) => networkRow(view, network));
     published.set('networks', rows, ({ id }) => all || meant.has(id));
     const touched = new Set([...networks].map(shortId));
     const endpoints = [...networks].flatMap((id) =>

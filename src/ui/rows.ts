@@ -1,7 +1,7 @@
 /** Records and status as the page's rows. Pure. */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { innerMtu } from '../core/inner-mtu.ts';
-import { countAddresses } from '../core/ipam/address.ts';
+import { addressCounts } from '../core/ipam/address-counts.ts';
 import { isEncrypted } from '../core/network-options.ts';
 import type {
   ControlState,
@@ -52,7 +52,7 @@ function roughly(value: number): number {
   return value === 0 ? 0 : Number(value.toPrecision(2));
 }
 
-export function networkRow(view: ClusterView, network: NetworkRecord, now: number): NetworkRow {
+export function networkRow(view: ClusterView, network: NetworkRecord): NetworkRow {
   const { id, name, vni, internal, labels, options, createdAt, state } = network;
   const fixed = (view.staticNames(id)?.sets ?? []).map((set) => `${set.name} ${set.type} ${set.values.join(', ')}`);
   const services = (view.services(id)?.services ?? []).map(
@@ -62,15 +62,14 @@ export function networkRow(view: ClusterView, network: NetworkRecord, now: numbe
     ...{ id: shortId(id), name, vni, internal, labels, options, createdAt, deleting: state === 'deleting' },
     encrypted: isEncrypted(network),
     mtu: innerMtu(view, network),
-    subnets: network.subnets.map((subnet) => subnetRow(view, network, subnet, now)),
+    subnets: network.subnets.map((subnet) => subnetRow(view, network, subnet)),
     names: [...fixed, ...services],
   };
 }
 
-function subnetRow(view: ClusterView, { id }: NetworkRecord, subnet: SubnetSpec, now: number): SubnetRow {
-  const space = { claims: view.claims(id), endpoints: view.addresses(id), quarantine: view.quarantine(id), now };
-  const counts = countAddresses({ ...space, subnets: [subnet], pending: new Set() });
-  return { cidr: subnet.cidr, gateway: subnet.gateway, range: subnet.ipRange ?? '', ...counts };
+function subnetRow(view: ClusterView, { id }: NetworkRecord, subnet: SubnetSpec): SubnetRow {
+  const { cidr, gateway, ipRange: range = '' } = subnet;
+  return { cidr, gateway, range, ...addressCounts(view, id, [subnet]) };
 }
 
 export function endpointRow(record: EndpointRecord): EndpointRow {

@@ -63,6 +63,8 @@ export class World implements ClusterView {
   networks = () => this.networkRecords.values();
   networkByName = (name: string) => [...this.networkRecords.values()].find((network) => network.name === name);
   claims = () => new Map();
+  subnetTally = () => ({ taken: 0, quarantined: 0, kept: 0 });
+  sharedMacs = () => new Map();
   /** Tests change records without saying so. */
   moment = () => ++this.#moment;
   endpoint = ({ id }: Pick<EndpointRecord, 'id'>) => this.endpointRecords.get(id);

@@ -107,18 +107,3 @@ export function hasMac(endpoints: Iterable<EndpointRecord>, mac: string): boolea
   for (const endpoint of endpoints) if (endpoint.mac === mac) return true;
   return false;
 }
-
-/** Endpoints of one network, by address, that have one MAC, by MAC; only older releases let that happen. */
-export function sharedMacs(endpoints: ReadonlyMap<string, EndpointRecord>): Map<string, readonly EndpointRecord[]> {
-  // Asked of thousands each time that somebody looks at the status, and hardly ever is there one.
-  const seen = new Map<string, EndpointRecord>();
-  const shared = new Set<string>();
-  for (const endpoint of endpoints.values()) {
-    const first = seen.get(endpoint.mac);
-    if (!first) seen.set(endpoint.mac, endpoint);
-    else if (first !== endpoint) shared.add(endpoint.mac);
-  }
-  if (shared.size === 0) return new Map();
-  const theirs = [...new Set(endpoints.values())].filter(({ mac }) => shared.has(mac));
-  return Map.groupBy(theirs, ({ mac }) => mac);
-}

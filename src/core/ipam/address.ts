@@ -212,7 +212,8 @@ export function countAddresses(space: AddressSpace): AddressCounts {
   };
 }
 
-function countable(count: bigint): number {
+/** The largest number that counts exactly where there are more. */
+export function countable(count: bigint): number {
   return Math.min(Number(count), Number.MAX_SAFE_INTEGER);
 }
 

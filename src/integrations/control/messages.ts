@@ -8,7 +8,7 @@ import { attachmentOf } from '../../core/attachment.ts';
 import { parseCidr } from '../../core/cidr.ts';
 import { formatHostPort } from '../../core/host-port.ts';
 import { describeLimit, innerMtu, mtuLimit } from '../../core/inner-mtu.ts';
-import { countAddresses } from '../../core/ipam/address.ts';
+import { familyCounts } from '../../core/ipam/address-counts.ts';
 import { type Kept, keptOn } from '../../core/ipam/kept.ts';
 import { levelsOf } from '../../core/levels.ts';
 import { isEncrypted } from '../../core/network-options.ts';
@@ -36,8 +36,9 @@ import type {
 import type { StoreReported } from '../../ports/keepers.ts';
 
 export function networkMessage(member: Member, network: NetworkRecord, options: { withEndpoints: boolean }): Network {
-  const endpoints = [...member.view.endpointsOn(network.id)].sort(byNameThenAddress);
   const { view } = member;
+  const endpoints = [...view.endpointsOn(network.id)];
+  if (options.withEndpoints) endpoints.sort(byNameThenAddress);
   return {
     id: network.id,
     name: network.name,
@@ -60,8 +61,8 @@ export function networkMessage(member: Member, network: NetworkRecord, options: 
     tunnels: options.withEndpoints && isEncrypted(network) ? [...tunnelsOf(member).values()] : [],
     endpoints: options.withEndpoints ? endpoints.map((record) => endpointMessage(member, record)) : [],
     endpointCount: endpoints.length,
-    addresses: countAddresses(member.claims.space(network, 4)),
-    addressesIpv6: countAddresses(member.claims.space(network, 6)),
+    addresses: familyCounts(view, network, 4),
+    addressesIpv6: familyCounts(view, network, 6),
     kept: options.withEndpoints ? keptOn(view.quarantine(network.id)).map((kept) => keptMessage(member, kept)) : [],
   };
 }

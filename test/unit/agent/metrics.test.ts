@@ -56,6 +56,8 @@ function memberWith({ members, networks }: { members: number; networks: number }
       nodes: () => [self, ...others, gone],
       network: (id: string) => records.find((each) => each.id === id),
       endpointCount: () => 7,
+      subnetTally: () => ({ taken: 1, quarantined: 0, kept: 0 }),
+      ...{ addresses: () => new Map(), claims: () => new Map(), quarantine: () => new Map() },
       ...{ keepers: () => ['n0'], cluster: () => ({ storeMembers: 3 }), level: 5 },
     },
     liveness: (id: string) => (id === last?.id ? 'suspect' : 'ready'),
@@ -64,11 +66,6 @@ function memberWith({ members, networks }: { members: number; networks: number }
       all: () => Array.from({ length: 7 }),
       networkIds: () => records.map(({ id }) => id),
       countOn: (id: string) => Number(id.slice(1)) + 1,
-    },
-    claims: {
-      space: ({ subnets }: { subnets: object[] }) => ({
-        ...{ subnets, endpoints: new Map([['10.0.0.2', {}]]), claims: new Map(), quarantine: new Map() },
-      }),
     },
     releases: { pending: 2 },
     reconciler: { status: () => ({ writes: 10, repairs: 3, problems: ['a', 'b'] }) },

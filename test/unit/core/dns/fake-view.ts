@@ -60,6 +60,8 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
       return sets && { networkId, sets };
     },
     quarantine: () => new Map(),
+    subnetTally: () => ({ taken: 0, quarantined: 0, kept: 0 }),
+    sharedMacs: () => new Map(),
     keyNumbers: () => new Map(),
   };
 }
