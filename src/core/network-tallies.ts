@@ -4,7 +4,7 @@
  * on. Scales: a change costs constant work; MACs take some fifty bytes for each endpoint, and the numbers nothing.
  */
 import { type Cidr, contains, requireCidr } from './cidr.ts';
-import { parseIp } from './ip.ts';
+import { familyOfAddress, parseIp } from './ip.ts';
 import type { EndpointRecord, QuarantineRecord } from './records.ts';
 
 /** Of one subnet, by address; also of those that no endpoint gets. */
@@ -82,15 +82,15 @@ export class NetworkTallies {
   }
 
   #count(networkId: string, block: Cidr) {
-    const { claims, quarantine, shown } = this.#deps;
+    const { claims: claimsOf, quarantine, shown } = this.#deps;
     const tally = { taken: 0, quarantined: 0, kept: 0, free: 0 };
-    const all = [shown(networkId), claims(networkId), quarantine(networkId)];
-    all.forEach((map, nth) => {
-      for (const ip of map.keys()) {
-        if (all.slice(0, nth).some((before) => before.has(ip)) || !isWithin(block, ip)) continue;
-        tally[this.#stateOf(networkId, ip)]++;
-      }
-    });
+    const [endpoints, claims] = [shown(networkId), claimsOf(networkId)];
+    for (const ip of endpoints.keys()) if (isWithin(block, ip)) tally.taken++;
+    for (const ip of claims.keys()) if (!endpoints.has(ip) && isWithin(block, ip)) tally.taken++;
+    for (const [ip, { keptFor }] of quarantine(networkId)) {
+      if (endpoints.has(ip) || claims.has(ip) || !isWithin(block, ip)) continue;
+      tally[keptFor ? 'kept' : 'quarantined']++;
+    }
     return { block, tally };
   }
 
@@ -120,6 +120,7 @@ export class NetworkTallies {
 }
 
 function isWithin(block: Cidr, address: string): boolean {
+  if (familyOfAddress(address) !== block.ip.family) return false;
   const ip = parseIp(address);
   return ip !== undefined && contains(block, ip);
 }

@@ -55,7 +55,7 @@ const network = fc
   .map(({ id, subnets }) => ({ key: keys.network(id), value: encodeRecord(networkRecord({ id, name: id, subnets })) }));
 const step = fc.oneof(
   { weight: 8, arbitrary: fc.array(fc.oneof(endpoint, claim, resting, network), { minLength: 1, maxLength: 4 }) },
-  { weight: 1, arbitrary: fc.constant('rest' as const) },
+  { weight: 2, arbitrary: fc.constant('rest' as const) },
 );
 
 function countedAnew(view: ClusterView, id: string, subnets: NetworkRecord['subnets']) {
