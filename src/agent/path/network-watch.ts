@@ -162,8 +162,10 @@ export class NetworkWatch {
   #lost(): (LostWay & { readonly networkId: string; readonly key: string })[] {
     const { hasOnNetwork, view, ways } = this.#deps;
     return [...this.#watched].flatMap(([key, { networkId, nodeId, path }]) => {
+      // Nearly all pass, and this is asked for every second.
+      if (!path.isLost) return [];
       const [network, node] = [view().network(networkId), view().node(nodeId)];
-      if (!path.isLost || !network || !node || !hasOnNetwork(networkId)) return [];
+      if (!network || !node || !hasOnNetwork(networkId)) return [];
       const { backend, macs } = this.#onNetwork(network);
       if (!macs.has(nodeId) || this.#skipped({ network, node, backend }) !== undefined) return [];
       const lost = path.lost(node.name);
@@ -301,8 +303,10 @@ export class NetworkWatch {
     for (const [key, { network, peer: member }] of this.#told) {
       if (now.has(key)) continue;
       const watched = this.#watched.get(key);
+      // Where there is no container any more, here or there, nothing gets there either.
+      if (!watched) continue;
       // Where nothing is looked at it is not known to have ended.
-      if (watched?.path.isLost) now.set(key, this.#told.get(key) as never);
+      if (watched.path.isLost) now.set(key, this.#told.get(key) as never);
       else logger.info({ event: 'path-restored', member, network }, "packets with a network's number get there again");
     }
     this.#told = now;

@@ -188,7 +188,8 @@ test('what history tells is what happened, whatever others did before and after'
         fc.pre(!compares.every((each) => store.holds(each)));
         const response = store.answer(doubted);
         const back = lookBack(response, doubted);
-        const all = store.events.filter(({ revision }) => revision > doubted.after);
+        const { prefix: under = '' } = back ?? {};
+        const all = store.events.filter((event) => event.revision > doubted.after && event.key.startsWith(under));
         const last = back ? all.findIndex(back.isLast) : -1;
         const quick = whatHappened(response, doubted);
         const revision = all[last]?.revision ?? 0;

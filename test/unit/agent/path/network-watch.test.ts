@@ -22,7 +22,7 @@ function hosts() {
   const logged: { readonly event?: unknown; readonly network?: unknown }[] = [];
   const lab = {
     drops: (_from: NodeRecord, _bytes: number) => false,
-    ...{ state: 'passes', current: true, sent: 0, besides: 0 },
+    ...{ state: 'passes', current: true, has: true, sent: 0, besides: 0 },
   };
   for (const self of [H1, H2]) {
     const other = self === H1 ? H2 : H1;
@@ -53,7 +53,7 @@ function hosts() {
           endpointsOn: () => [H1, H2].map((node) => ({ nodeId: node.id, mac: macOf(node) })),
           moment: () => 1,
         }) as never,
-      ...{ self: () => self, hasOnNetwork: () => true, ways: { plain: way, wireguard: way } },
+      ...{ self: () => self, hasOnNetwork: () => lab.has, ways: { plain: way, wireguard: way } },
       open: (_namespace, _devices, { message }) => {
         ears.set(self.id, message);
         return socket;
@@ -100,6 +100,17 @@ test('what gets lost is found by both, each with the direction, said once, and o
   await pass(10_000);
   expect([...words(H1), ...words(H2)]).toEqual([]);
   expect(logged.slice(2).map(({ event }) => event)).toEqual(['path-restored', 'path-restored']);
+});
+
+test('of containers that are gone nobody is told that packets pass', async () => {
+  const { lab, logged, pass, words } = hosts();
+  await pass(5_000);
+  lab.drops = () => true;
+  await pass(100_000);
+  expect(logged.map(({ event }) => event)).toEqual(['path-impaired', 'path-impaired']);
+  lab.has = false;
+  await pass(10_000);
+  expect([...words(H1), ...words(H2), logged.length]).toEqual([2]);
 });
 
 test('large packets alone are told with their size', async () => {
