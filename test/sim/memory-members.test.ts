@@ -94,6 +94,28 @@ test('who is removed ends, at once or when it returns, and may be added anew', a
   expect(told).toEqual([3, 3]);
 });
 
+test('one that nobody waits for any more is known by its address once it has a leader', async () => {
+  await grow(2);
+  await clock.advance(5_000);
+  const { id } = await settled(members.membership().addLearner(urlOf(3)));
+  const begun = ensure(3, members.all);
+  server(2).powerOff();
+  await expect(begun).rejects.toMatchObject({ code: 'store-unavailable' });
+  await ensure(2);
+  expect(await settled(members.membership().promote(id))).toBe(true);
+  expect(members.reaches(['https://10.0.0.3:2379'])).toBe(true);
+});
+
+test('what takes the place of one that was frozen is not', async () => {
+  await grow(2);
+  await grow(3);
+  server(3).freeze();
+  await settled(members.membership().remove(idOf(3)));
+  await settled(server(3).setAside());
+  await grow(3);
+  expect(server(3).runs).toBe(true);
+});
+
 test('an address that changes is told; a store that begins in place of another knows nobody of before', async () => {
   await grow(2);
   await write();

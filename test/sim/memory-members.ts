@@ -122,10 +122,13 @@ export class MemoryMembers {
     return this.#members.find(({ id }) => id === memberId);
   }
 
-  /** It serves: what others know of it is what it says. */
+  /** A server that has a leader says where it serves, whether anybody waits for it or not. */
   publish(memberId: string, { name, advertiseAddress }: EtcdServerSettings): void {
     this.#change(memberId, { name, clientUrls: [urlOf(advertiseAddress, 2379)] });
-    // One that learns may not say where the others reach it.
+  }
+
+  /** Whoever has started it says where the others reach it; one that learns may not. */
+  relocate(memberId: string, { advertiseAddress }: EtcdServerSettings): void {
     if (this.find(memberId)?.isLearner !== true) this.#change(memberId, { peerUrls: [urlOf(advertiseAddress, 2380)] });
   }
 
@@ -145,6 +148,7 @@ export class MemoryMembers {
     if (!voters.some(({ id }) => id === this.#leader)) this.#leader = voters[0]?.id ?? '';
     if (!this.hasMajority) this.etcd.stop('silent');
     else if (this.etcd.fault !== undefined) this.etcd.start();
+    if (this.hasMajority) for (const server of this.hosts.values()) server.publish();
   }
 
   #add(peerUrl: string): StoreMember {
@@ -208,7 +212,10 @@ export class MemoryMembers {
 export class MemoryServer implements EtcdServer {
   readonly #cluster: MemoryMembers;
   readonly hindrance = undefined;
+  /** With which it is looked after. */
   #settings: EtcdServerSettings | undefined;
+  /** With which it was started: it goes on with them when nobody looks after it. */
+  #started: EtcdServerSettings | undefined;
   #data: Data | undefined;
   #isRunning = false;
   #isFrozen = false;
@@ -228,6 +235,10 @@ export class MemoryServer implements EtcdServer {
     return this.#isRunning && !this.#isFrozen && this.#data?.store === this.#cluster.store;
   }
 
+  publish(): void {
+    if (this.runs && this.#data && this.#started) this.#cluster.publish(this.#data.memberId, this.#started);
+  }
+
   /** SIGKILL: whoever looks after it starts it again. */
   kill(): void {
     this.#setRunning(false);
@@ -237,7 +248,6 @@ export class MemoryServer implements EtcdServer {
   /** The host goes; its disk stays. */
   powerOff(): void {
     this.#settings = undefined;
-    this.#isFrozen = false;
     this.#setRunning(false);
   }
 
@@ -285,6 +295,7 @@ export class MemoryServer implements EtcdServer {
       this.#data =
         begin === 'alone' ? cluster.found(name, advertiseAddress) : cluster.follow(name, advertiseAddress, begin);
     }
+    this.#started = settings;
     this.#setRunning(true);
     const end = cluster.clock.elapsed() + READY_TIMEOUT_MS;
     while (!(this.runs && cluster.hasMajority)) {
@@ -292,7 +303,7 @@ export class MemoryServer implements EtcdServer {
       await cluster.clock.sleep(POLL_MS);
       if (this.#settings !== settings) throw unavailable('it is not wanted any more');
     }
-    cluster.publish(this.#data.memberId, settings);
+    cluster.relocate(this.#data.memberId, settings);
     return { endpoints: [urlOf(advertiseAddress, 2379)] };
   }
 
@@ -355,6 +366,8 @@ export class MemoryServer implements EtcdServer {
 
   #setRunning(isRunning: boolean): void {
     this.#isRunning = isRunning;
+    // What is stopped can be ended; the next process is another one.
+    if (!isRunning) this.#isFrozen = false;
     this.#cluster.settle();
   }
 
