@@ -1,5 +1,5 @@
 /** A host that is itself on networks: what its kernel and etcd have of it, for how long, and what is refused. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { firstAddress, keys, PREFIX } from '../../src/core/records.ts';
 import { networkRequest } from '../fixtures/network-request.ts';
 import { expose, exposingOf } from './exposures.ts';
@@ -170,6 +170,18 @@ it('is refused where containers are kept apart, and when the name is taken', asy
     one.running.endpoints.connect({ network: 'web', container: one.addContainer(), name: 'h1', aliases: [] }),
   );
   await expect(until(expose(one, 'web'))).rejects.toThrow(/endpoint with name h1 already exists .*another --name/);
+});
+
+it('what a killed agent was asked for is nothing to the one that is started after it', async () => {
+  const ended = vi.fn();
+  const asked = expose(one, 'web').finally(ended);
+  asked.catch(() => undefined);
+  await one.crash();
+  await one.start();
+  await cluster.clock.advance(30_000);
+  expect(ended).not.toHaveBeenCalled();
+  expect(ownOf(one)).toEqual([]);
+  expect(claimed()).toBe(0);
 });
 
 it('what the kernel refuses is undone', async () => {

@@ -9,15 +9,17 @@ import { type SimulatedHost, silent } from './simulated-cluster.ts';
 const running = new WeakMap<Member, Exposing>();
 
 export function exposingOf(host: SimulatedHost): Exposing {
-  const known = running.get(host.running);
+  const member = host.running;
+  const known = running.get(member);
   if (known) return known;
   const exposing = new Exposing({
-    member: () => host.running,
+    // Not whichever runs by then, if any does: an agent that ends while it is asked goes on with what it has, as its process does.
+    member: () => member,
     facts: host.facts,
     names: { tell: async () => 'absent', forget: async () => undefined },
     logger: silent,
   });
-  running.set(host.running, exposing);
+  running.set(member, exposing);
   return exposing;
 }
 
