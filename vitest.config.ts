@@ -17,7 +17,7 @@ export default defineConfig({
       suite('sim', { testTimeout: 600_000, hookTimeout: 180_000 }),
       suite('page', { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false }),
       suite('netns', { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 2 }),
-      suite('e2e', { testTimeout: 600_000, hookTimeout: 600_000, maxWorkers: 4 }),
+      suite('e2e', { testTimeout: 600_000, hookTimeout: 600_000, maxWorkers: 2 }),
       suite('tools', { testTimeout: 600_000, hookTimeout: 600_000, fileParallelism: false }),
     ],
   },
