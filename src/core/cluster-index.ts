@@ -263,10 +263,14 @@ export class ClusterIndex implements ClusterView {
     }
   }
 
-  apply(changes: Iterable<RecordChange>): Touched {
+  /** `onShown`: called with records of endpoints that are shown somewhere now, or no longer. */
+  apply(changes: Iterable<RecordChange>, onShown?: (record: EndpointRecord) => void): Touched {
     const touched: Touched = { networks: new Set(), endpoints: new Map(), nodes: false, live: false, refused: [] };
-    const onShown = (record: EndpointRecord) => touch(touched, record);
-    this.#open.noting(onShown, () => this.#applyAll(changes, touched));
+    const note = (record: EndpointRecord) => {
+      touch(touched, record);
+      onShown?.(record);
+    };
+    this.#open.noting(note, () => this.#applyAll(changes, touched));
     return touched;
   }
 

@@ -2,6 +2,7 @@
 import { ClusterIndex } from '../core/cluster-index.ts';
 import type { ClusterView } from '../core/cluster-view.ts';
 import { Replica } from '../core/gossip/replica.ts';
+import type { EndpointRecord } from '../core/records.ts';
 import type { RecordsPart, RecordsRequest } from '../gen/overlayd/v1/control.ts';
 
 /** What a look touched; `all`: the copy was made anew. */
@@ -10,6 +11,8 @@ export interface Touch {
   readonly nodes: boolean;
   /** Ids of networks whose own record, names, endpoints or addresses may have changed. */
   readonly networks: ReadonlySet<string>;
+  /** Records that are shown somewhere now, or no longer: of networks of which somebody has asked. */
+  readonly endpoints: ReadonlySet<EndpointRecord>;
 }
 
 export type AskRecords = (asked: RecordsRequest, onTold: (part: RecordsPart) => void) => Promise<void>;
@@ -46,11 +49,17 @@ export class ClusterMirror {
     this.#index = new ClusterIndex(this.#replica, () => true);
     const records = parts.flatMap((part) => part.records).filter(({ value }) => value !== undefined);
     this.#index.apply(this.#replica.mergeSnapshot(revision, records));
-    return { all: true, nodes: true, networks: new Set([...this.#index.networks()].map(({ id }) => id)) };
+    return {
+      all: true,
+      nodes: true,
+      networks: new Set([...this.#index.networks()].map(({ id }) => id)),
+      endpoints: new Set(),
+    };
   }
 
   #follow(parts: readonly RecordsPart[]): Touch {
     const networks = new Set<string>();
+    const endpoints = new Set<EndpointRecord>();
     let nodes = false;
     for (const { revision, records } of parts) {
       const changes = this.#replica.mergeEvents(revision, records);
@@ -58,10 +67,10 @@ export class ClusterMirror {
         const [, networkId] = NETWORKS.exec(key) ?? [];
         if (networkId !== undefined) networks.add(networkId);
       }
-      const touched = this.#index.apply(changes);
+      const touched = this.#index.apply(changes, (record) => endpoints.add(record));
       nodes ||= touched.nodes;
       for (const id of [...touched.networks, ...touched.endpoints.keys()]) networks.add(id);
     }
-    return { all: false, nodes, networks };
+    return { all: false, nodes, networks, endpoints };
   }
 }

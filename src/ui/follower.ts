@@ -4,8 +4,6 @@
  */
 import type { ClusterView } from '../core/cluster-view.ts';
 import { asOverlaydError, isOverlaydError } from '../core/errors.ts';
-import type { EndpointRow } from '../core/page/contract.ts';
-import type { EndpointRecord } from '../core/records.ts';
 import type { RecordsPart, RecordsRequest, Status, StatusRequest } from '../gen/overlayd/v1/control.ts';
 import type { Clock } from '../ports/runtime.ts';
 import { Audience, type Listener } from './audience.ts';
@@ -38,8 +36,8 @@ export class Follower {
   readonly #mirror = new ClusterMirror();
   readonly #audience = new Audience<ToldChange>((signal) => this.#run(signal));
   readonly published: Published;
-  /** One endpoint of ten thousand changes: the others' rows are those of before. */
-  readonly #endpointRows = new WeakMap<EndpointRecord, EndpointRow>();
+  /** Ids of networks all of whose endpoints were published: from then on those alone that change, of ten thousand one. */
+  readonly #shown = new Set<string>();
   #selfId = '';
   #problems: ReadonlyMap<string, string> = new Map();
   #looking: Promise<void> | undefined;
@@ -126,7 +124,7 @@ export class Follower {
     }
   }
 
-  #publish({ all, nodes, networks }: Touch): void {
+  #publish({ all, nodes, networks, endpoints }: Touch): void {
     const { view } = this.#mirror;
     const { published } = this;
     if (nodes)
@@ -140,18 +138,20 @@ export class Follower {
     const meant = new Set([...changed].map(shortId));
     const rows = [...changed].flatMap((id) => view.network(id) ?? []).map((network) => networkRow(view, network));
     published.set('networks', rows, ({ id }) => all || meant.has(id));
-    const touched = new Set([...networks].map(shortId));
-    const endpoints = [...networks].flatMap((id) =>
-      [...view.endpointsOn(id)].map((record) => this.#endpointRow(record)),
-    );
-    published.set('endpoints', endpoints, ({ network }) => all || touched.has(network));
-  }
-
-  #endpointRow(record: EndpointRecord): EndpointRow {
-    const held = this.#endpointRows.get(record);
-    if (held) return held;
-    const row = endpointRow(record);
-    this.#endpointRows.set(record, row);
-    return row;
+    if (all) this.#shown.clear();
+    const anew = new Set([...networks].filter((id) => !this.#shown.has(id)));
+    if (all || anew.size > 0) {
+      const rows = [...anew].flatMap((id) => [...view.endpointsOn(id)].map(endpointRow));
+      const isMeant = new Set([...anew].map(shortId));
+      published.set('endpoints', rows, ({ network }) => all || isMeant.has(network));
+    }
+    for (const id of anew) this.#shown.add(id);
+    for (const { nodeId, id } of endpoints) {
+      const record = view.endpoint({ nodeId, id });
+      const there = record && view.addresses(record.networkId);
+      const isShown = record?.addresses.some(({ ip }) => there?.get(ip) === record);
+      if (record && isShown) published.put('endpoints', endpointRow(record));
+      else published.remove('endpoints', shortId(id));
+    }
   }
 }

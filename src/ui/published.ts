@@ -57,25 +57,30 @@ export class Published {
 
   /** All rows of a kind, or those that `isMeant` says: what there was of them besides is gone. */
   set<K extends Kind>(kind: K, rows: Iterable<Rows[K]>, isMeant: (row: Rows[K]) => boolean = () => true): void {
-    const table = this.#tables[kind];
-    const staged = this.#stagedOf(kind);
     const there = new Set<string>();
     for (const row of rows) {
       there.add(row.id);
-      const before = table.get(row.id);
-      if (before?.row === row) continue;
-      const text = JSON.stringify(row);
-      if (before?.text === text) continue;
-      table.set(row.id, { row, text });
-      staged.put.set(row.id, row);
-      staged.gone.delete(row.id);
+      this.put(kind, row);
     }
-    for (const [id, { row }] of table) {
-      if (there.has(id) || !isMeant(row)) continue;
-      table.delete(id);
-      staged.put.delete(id);
-      staged.gone.add(id);
-    }
+    for (const [id, { row }] of this.#tables[kind]) if (!there.has(id) && isMeant(row)) this.remove(kind, id);
+  }
+
+  /** One row, whatever else there is. */
+  put<K extends Kind>(kind: K, row: Rows[K]): void {
+    const { id } = row;
+    const text = JSON.stringify(row);
+    if (this.#tables[kind].get(id)?.text === text) return;
+    this.#tables[kind].set(id, { row, text });
+    const { put, gone } = this.#stagedOf(kind);
+    put.set(id, row);
+    gone.delete(id);
+  }
+
+  remove(kind: Kind, id: string): void {
+    if (!this.#tables[kind].delete(id)) return;
+    const { put, gone } = this.#stagedOf(kind);
+    put.delete(id);
+    gone.add(id);
   }
 
   /** What was set since the last time; undefined: nothing is different. */

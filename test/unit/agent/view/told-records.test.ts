@@ -116,7 +116,9 @@ describe('a copy of them', () => {
     expect(await mirror.look(askOf(state))).toMatchObject({ all: true, networks: new Set(['n1']) });
     same();
     state.mergeEvents(11, [put(11, keys.endpoint(endpoint(3)), endpoint(3)), put(11, claimOf(3), claim(3))]);
-    expect(await mirror.look(askOf(state))).toEqual({ all: false, nodes: false, networks: new Set(['n1']) });
+    expect(await mirror.look(askOf(state))).toEqual({
+      ...{ all: false, nodes: false, networks: new Set(['n1']), endpoints: new Set([endpoint(3)]) },
+    });
     same();
     state.mergeEvents(12, [gone(12, keys.endpoint(endpoint(2))), gone(12, claimOf(2))]);
     await mirror.look(askOf(state));
@@ -137,6 +139,7 @@ describe('a copy of them', () => {
     await mirror.look(askOf(state, asked));
     expect(asked[0]).toEqual({ life: '', after: 0 });
     expect(asked[1]).toMatchObject({ after: 10 });
-    expect(await mirror.look(askOf(state))).toEqual({ all: false, nodes: false, networks: new Set() });
+    const none = { all: false, nodes: false, networks: new Set(), endpoints: new Set() };
+    expect(await mirror.look(askOf(state))).toEqual(none);
   });
 });
