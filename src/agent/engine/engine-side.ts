@@ -46,7 +46,7 @@ export interface EngineStatus {
 
 const CARE_MS = 30_000;
 const BURST_MS = 100;
-/** One that has not answered by then after the agent's start is not about to start what ran before the host did. */
+/** One that has not answered by then after the agent's start, or not told what it gave up on, starts nothing of what ran before. */
 const STARTS_WITHIN_MS = 300_000;
 const DOUBT_MS = 5_000;
 
@@ -221,7 +221,7 @@ export class EngineSide {
 
   async #expectNoLonger(signal: AbortSignal): Promise<void> {
     await this.#deps.clock.sleep(STARTS_WITHIN_MS, signal);
-    if (this.#version === undefined) this.endpoints.former.await([]);
+    this.endpoints.former.awaitAllNoLonger();
   }
 
   /** What no event tells of. */

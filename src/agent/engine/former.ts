@@ -48,6 +48,11 @@ export class FormerAddresses {
     if (this.unclaimed().length > 0) this.#deps.onLeft();
   }
 
+  /** Whatever the engine has not told by now: it is not about to start what ran before the host did. */
+  awaitAllNoLonger(): void {
+    if (this.#awaited === 'all') this.await([]);
+  }
+
   /** While the task has the engine start this container, what is asked without more words is asked for it. */
   async whileStarting<T>(containerId: string, task: () => Promise<T>): Promise<T> {
     this.#starting = containerId;

@@ -53,7 +53,7 @@ const CALM_MS = 60_000;
 const DOUBT_MS = 2_000;
 const SMALL_MTU = 128;
 /** Of an examination, at a time, and of all networks at most: of so many pairs one asks by network. */
-const EXAMINED_AT_ONCE = 8;
+const EXAMINED_AT_ONCE = 64;
 const EXAMINED = 64;
 const LARGE = 3;
 

@@ -5,8 +5,8 @@
 import type { GossipRecord } from '../../core/gossip/message.ts';
 
 const MOST_UNDER_WAY = 4;
-/** So many records make up some 200 kB. */
-const MOST_RECORDS = 512;
+/** Of values, in characters: as many as some two thousand endpoints have. Labels of networks may be longer. */
+const MOST_LENGTH = 1_000_000;
 
 interface Waiting<How> {
   /** All that was written at one revision. */
@@ -50,10 +50,10 @@ export class PushQueue<How> {
   }
 
   #take(): Waiting<How>[] {
-    let [count, records] = [0, 0];
-    for (const each of this.#waiting) {
-      records += each.records.length;
-      if (count > 0 && records > MOST_RECORDS) break;
+    let [count, length] = [0, 0];
+    for (const { records } of this.#waiting) {
+      length += records.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
+      if (count > 0 && length > MOST_LENGTH) break;
       count += 1;
     }
     return this.#waiting.splice(0, count);

@@ -3,6 +3,7 @@ import { NetworkWatch } from '../../../../src/agent/path/network-watch.ts';
 import { decodeNetworkProbe, encodeNetworkProbe } from '../../../../src/core/path/network-probe.ts';
 import type { NodeRecord } from '../../../../src/core/records.ts';
 import type { NetworkSocket } from '../../../../src/ports/path.ts';
+import { seededRandom } from '../../../sim/seeded-random.ts';
 import { settle, VirtualClock } from '../../../sim/virtual-clock.ts';
 
 const nodeOf = (number: number) =>
@@ -58,7 +59,7 @@ function hosts() {
         ears.set(self.id, message);
         return socket;
       },
-      ...{ clock, random: { next: () => Math.random() } },
+      ...{ clock, random: seededRandom(1) },
       logger: { warn: (fields: object) => logged.push(fields), info: (fields: object) => logged.push(fields) },
     });
     watches.set(self.id, watch);
@@ -156,7 +157,7 @@ test('many that are lost keep none of the others from being looked at', async ()
       }) as never,
     ...{ self: () => H1, hasOnNetwork: () => true, ways: { plain: way, wireguard: way } },
     open: () => ({ send: () => undefined, isCurrent: () => true, close: () => undefined }),
-    ...{ clock, random: { next: () => Math.random() }, logger: { warn: () => undefined, info: () => undefined } },
+    ...{ clock, random: seededRandom(1), logger: { warn: () => undefined, info: () => undefined } },
   });
   void watch.run(new AbortController().signal);
   for (let gone = 0; gone < 300_000; gone += 250) {

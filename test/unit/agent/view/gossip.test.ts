@@ -164,6 +164,17 @@ describe('gossip', () => {
     expect(told).toEqual([{ key: 'e', revision: 7, value: 'v7' }]);
   });
 
+  it('puts no more together than one message takes', async () => {
+    const made = await member(1, { delayMs: () => 10 });
+    const push = (key: string, length: number) => made.gossip.push([{ key, revision: 9, value: 'v'.repeat(length) }]);
+    await made.clock.until(
+      Promise.all([1, 2, 3, 4, 400_000, 400_001, 400_002].map((length) => push(`k${length}`, length))),
+    );
+    await made.stop();
+    const sent = made.asked.map(({ message }) => message.delta?.records.map(({ value }) => value?.length));
+    expect(sent).toEqual([[1], [2], [3], [4], [400_000, 400_001], [400_002]]);
+  });
+
   it('pushes to many members in two steps: to some, who each pass it on to those that follow them', async () => {
     const made = await member(40, {});
     const delta = { from: 0, to: 0, records: [{ key: 'k', revision: 9, value: 'v' }] };
