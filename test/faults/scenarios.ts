@@ -198,7 +198,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'keepers-killed',
     title:
-      'The etcd of one of three keepers after another is killed at any moment, under changes of every kind on four hosts: none is refused, and what is said of each is so',
+      'The etcd of one of three keepers after another is killed at any moment, under changes of every kind on four hosts: none is refused but for want of a leader, and what is said of each is so',
     limit: '0 changes refused (counted as packets)',
     mayLose: 0,
     proofs: [
