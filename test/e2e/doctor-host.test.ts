@@ -48,7 +48,7 @@ test('what is wrong with a host is in its status by itself, with what to do, and
   await two().must(['ip', 'netns', 'add', 'ovl-9999']);
   await two().must(['ip', '-n', 'ovl-9999', 'link', 'add', 'theirs', 'type', 'bridge']);
   // As a hardened host has it: what a write would mend it refuses.
-  await two().must(['sh', '-c', 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys']);
+  await two().must(['sh', '-c', 'mount --rbind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys']);
   await inHost(two(), 'sysctl', '-qw', 'net.ipv4.ip_forward=0');
   const closed = `chain own { type filter hook input priority 10; ip saddr ${two().address} tcp dport 2377 drop\n}\n`;
   await one().must(['nft', '-f', '-'], { input: `table inet other {\n${closed}}\n` });
@@ -70,7 +70,7 @@ test('what is wrong with a host is in its status by itself, with what to do, and
 
   await one().must(['nft', 'delete', 'table', 'inet', 'other']);
   await two().must(['rm', join(two().dataDirectory, 'fill')]);
-  await two().must(['umount', '/proc/sys']);
+  await two().must(['umount', '--lazy', '/proc/sys']);
   await two().must(['ip', 'netns', 'delete', 'ovl-9999']);
   await one().mustOverlayd('network', 'subnet', 'add', 'small', '10.99.1.0/24');
   await untilWell(two());
