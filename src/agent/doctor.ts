@@ -149,6 +149,9 @@ export class Doctor {
 
   /** Throws `network-not-found`, `node-not-found`, `not-joined` where one is asked for and this host is no member. */
   async diagnose(asked: Asked): Promise<Diagnosed> {
+    // Before the store is asked for anything else: what comes right behind an answer is answered at once, by one that stalls as well.
+    const storeSpeed = this.#storeSpeed();
+    storeSpeed.catch(() => undefined);
     const paths = await this.#examine(asked);
     const { membership, findings: known } = await this.#deps.report.make();
     if (!membership && (asked.network !== '' || asked.peer !== '')) throw notMember();
@@ -157,7 +160,7 @@ export class Doctor {
     const found: Found[] = [];
     Object.assign(skipped, paths.skipped);
     Object.assign(seen, paths.seen);
-    const looks = [...this.#ofHost(), ...(membership ? this.#ofMember(membership, asked) : [])];
+    const looks = [...this.#ofHost(), ...(membership ? this.#ofMember(membership, asked, storeSpeed) : [])];
     await Promise.all(
       looks.map(async (each) => {
         const name = each.check;
@@ -216,7 +219,7 @@ export class Doctor {
     ];
   }
 
-  #ofMember(membership: Membership, { network, peer, commandVersion }: Asked): Look[] {
+  #ofMember(membership: Membership, { network, peer, commandVersion }: Asked, storeSpeed: Promise<Looked>): Look[] {
     const { member } = membership;
     const networks = networksOf(member, network);
     const peers = peersOf(member, peer);
@@ -225,7 +228,7 @@ export class Doctor {
       look('way out', ['forwarding-off'], () => this.#forwarding(member, networks)),
       look('kernel', [], () => this.#leftOvers(member)),
       look('room in networks', ['pool-full'], () => poolFindings(member, networks)),
-      look('store', [], () => this.#storeSpeed(membership)),
+      look('store', [], () => storeSpeed),
       look('store', ['store-near-quota'], () => this.#storeFiles(membership)),
       look('records', [], () => this.#strayAddresses(membership, network)),
       look('versions', [], () => ({
@@ -294,13 +297,16 @@ export class Doctor {
     return { findings: judgeLeftOvers(all, uplinks.sort()) };
   }
 
-  async #storeSpeed({ member, store }: Membership): Promise<Looked> {
-    if (!member.storeConnected) return { findings: [] };
-    const { clock } = this.#deps;
+  async #storeSpeed(): Promise<Looked> {
+    const { clock, report } = this.#deps;
+    const { membership } = report;
+    if (!membership?.member.storeConnected) return { findings: [] };
     const askedAt = clock.elapsed();
-    await store.get(keys.cluster);
+    const problem = await membership.store.get(keys.cluster).then(() => undefined, asOverlaydError);
     const tookMs = clock.elapsed() - askedAt;
-    return { findings: judgeStoreSpeed(tookMs), seen: `answered in ${describeMillis(tookMs)}` };
+    const findings = judgeStoreSpeed(tookMs, problem?.message);
+    if (problem && findings.length === 0) throw problem;
+    return { findings, seen: `answered in ${describeMillis(tookMs)}` };
   }
 
   async #storeFiles({ member, storeSide }: Membership): Promise<Looked> {

@@ -170,9 +170,12 @@ export function judgePool({ network, total, free, family }: PoolUse): Found[] {
 
 export const SLOW_STORE_MS = 500;
 
-export function judgeStoreSpeed(answeredInMs: number): Found[] {
-  if (answeredInMs < SLOW_STORE_MS) return [];
-  const text = `etcd took ${describeMillis(answeredInMs)} for one question: commands wait for it as long; look at its disk (it waits for fsync) and at the network to it`;
+/** `problem`: why there was no answer by then, in words. */
+export function judgeStoreSpeed(tookMs: number, problem?: string): Found[] {
+  if (tookMs < SLOW_STORE_MS) return [];
+  const took = `${problem === undefined ? '' : 'more than '}${describeMillis(tookMs)}`;
+  const why = problem === undefined ? '' : ` (${problem})`;
+  const text = `etcd took ${took} for one question${why}: commands wait for it as long; look at its disk (it waits for fsync) and at the network to it`;
   return [suspected('store-slow', text)];
 }
 

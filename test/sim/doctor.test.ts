@@ -99,6 +99,8 @@ test('etcd that does not answer, is slow, near its quota, or kept by too few', a
   const [h1] = await make(3);
   const slow = { get: () => cluster.clock.sleep(900) };
   expect(await diagnose(h1, { membership: { store: slow } })).toEqual(['store-slow']);
+  const silent = { get: () => cluster.clock.sleep(5_000).then(() => Promise.reject(new Error('no answer in time'))) };
+  expect(await diagnose(h1, { membership: { store: silent } })).toEqual(['store-slow']);
   const member = { answers: true, role: 'leader', nodeName: 'h1', url: '', size: 950 * MIB };
   const report = async () => ({ ...STORE, members: [member] });
   expect(await diagnose(h1, { membership: { storeSide: { report } } })).toEqual([
@@ -110,6 +112,21 @@ test('etcd that does not answer, is slow, near its quota, or kept by too few', a
   h1.store.cut();
   await cluster.clock.advance(30_000);
   expect(await diagnose(h1)).toEqual(['store-away']);
+});
+
+test('etcd that answers in a tenth of each second alone is slow, whatever it was asked before', async () => {
+  const [h1] = await make(2);
+  const { clock } = cluster;
+  const answer = async () => {
+    const at = clock.elapsed() % 1_000;
+    if (at >= 100) await clock.sleep(1_000 - at);
+  };
+  await clock.advance(300 - (clock.elapsed() % 1_000) + 1_000);
+  const storeAlarms = async () => {
+    await answer();
+    return [];
+  };
+  expect(await diagnose(h1, { membership: { store: { get: answer }, storeAlarms } })).toEqual(['store-slow']);
 });
 
 test('a gossip or join port that does not answer', async () => {

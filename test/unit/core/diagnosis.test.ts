@@ -97,7 +97,10 @@ test.each([
 test('etcd is slow from half a second on', () => {
   expect(diagnosis.judgeStoreSpeed(499)).toEqual([]);
   expect(told(diagnosis.judgeStoreSpeed(2_100))).toEqual(['store-slow - suspected']);
-  expect(diagnosis.judgeStoreSpeed(2_100)[0]?.text).toContain('2.1 s');
+  expect(diagnosis.judgeStoreSpeed(2_100)[0]?.text).toContain('etcd took 2.1 s for one question: ');
+  const words = 'etcd took more than 5.0 s for one question (it does not answer in time): ';
+  expect(diagnosis.judgeStoreSpeed(5_000, 'it does not answer in time')[0]?.text).toContain(words);
+  expect(diagnosis.judgeStoreSpeed(1, 'the connection ended')).toEqual([]);
 });
 
 test('a file near its quota is named with its host', () => {
