@@ -21,8 +21,8 @@ export type OpenPathSocket = (
 
 /** Frames through a network's tunnel, and what comes in at the host's end of its bridge (`core/path/network-probe.ts`). */
 export interface NetworkSocket {
-  /** A whole frame. What cannot be sent is as lost. */
-  send(frame: Uint8Array): void;
+  /** A whole frame. What cannot be sent is as lost. False: the device is gone, nothing leaves by it any more. */
+  send(frame: Uint8Array): boolean;
   /** Whether the namespace is still the one in which it was opened, with the same devices. */
   isCurrent(): boolean;
   close(): void;

@@ -54,6 +54,7 @@ export const openNetworkSocket: OpenNetworkSocket = (namespace, devices, { port,
         // As lost. A device that is made anew may have the number of the one before, which this socket goes on to stand for.
         isDead ||= !PASSING.includes((error as NodeJS.ErrnoException).code ?? '');
       }
+      return !isDead;
     },
     isCurrent: () => {
       if (isDead) return false;

@@ -18,7 +18,7 @@ const OPENED_AT_ONCE = 8;
 
 export class Ears {
   readonly #deps: EarsDeps;
-  readonly #open = new Map<number, NetworkSocket>();
+  readonly #open = new Map<number, { readonly socket: NetworkSocket; readonly since: number }>();
   /** Not before that moment again. */
   readonly #triedAt = new Map<number, number>();
 
@@ -44,19 +44,21 @@ export class Ears {
     return this.#open.has(vni);
   }
 
-  /** Whether it hears, in the network's links as they are now; otherwise it is opened anew. */
-  listens(vni: number): boolean {
-    const socket = this.#open.get(vni);
-    if (socket?.isCurrent()) return true;
-    if (socket) {
+  /** Since when it hears, by the monotonic clock, in the network's links as they are now; undefined: not now, and it is opened anew. */
+  listensSince(vni: number): number | undefined {
+    const place = this.#open.get(vni);
+    if (place?.socket.isCurrent()) return place.since;
+    if (place) {
       this.#close(vni);
       this.#tryOpen(vni);
     }
-    return false;
+    return undefined;
   }
 
+  /** Also by a device that has just taken the place of another one. */
   send(vni: number, frame: Uint8Array): void {
-    this.#open.get(vni)?.send(frame);
+    if (this.#open.get(vni)?.socket.send(frame) !== false) return;
+    if (this.listensSince(vni) === undefined) this.#open.get(vni)?.socket.send(frame);
   }
 
   close(): void {
@@ -77,7 +79,8 @@ export class Ears {
         // Any other source is a container's, which sent to the gateway.
         message: (data: Uint8Array, from: string) => from === PROBE_SOURCE && message(vni, data),
       };
-      this.#open.set(vni, open(namespaceOf(vni), { out: TUNNEL, in: BRIDGE }, on));
+      const socket = open(namespaceOf(vni), { out: TUNNEL, in: BRIDGE }, on);
+      this.#open.set(vni, { socket, since: clock.elapsed() });
       this.#triedAt.delete(vni);
     } catch {
       // Its links are being made, or what keeps them from it is told by who makes them.
@@ -85,7 +88,7 @@ export class Ears {
   }
 
   #close(vni: number): void {
-    this.#open.get(vni)?.close();
+    this.#open.get(vni)?.socket.close();
     this.#open.delete(vni);
   }
 }

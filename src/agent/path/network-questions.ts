@@ -11,7 +11,7 @@ import type { Clock, Random } from '../../ports/runtime.ts';
 import type { Ears } from './ears.ts';
 
 export interface NetworkQuestionsDeps {
-  readonly ears: Pick<Ears, 'listens' | 'isOpen' | 'send'>;
+  readonly ears: Pick<Ears, 'listensSince' | 'send'>;
   readonly self: () => Pick<NodeRecord, 'id'>;
   readonly clock: Clock;
   readonly random: Pick<Random, 'next'>;
@@ -32,6 +32,8 @@ interface Waiting {
 
 /** A busy host takes its time. */
 const ANSWER_MS = 1_500;
+/** A question that somebody tells of has been under way for as long at most, also where its sender is busy. */
+const UNDER_WAY_MS = 2 * ANSWER_MS;
 /** A second: more are not answered. Members ask a few a minute. */
 const MOST_ANSWERS = 500;
 /** Questions that came in, of which receipts tell. */
@@ -50,9 +52,10 @@ export class NetworkQuestions {
 
   /** `bytes`: of the payload. */
   async ask(vni: number, nodeId: string, bytes: number): Promise<NetworkOutcome> {
-    const { ears, macOf, random, self, sendBeside } = this.#deps;
+    const { clock, ears, macOf, random, self, sendBeside } = this.#deps;
     const mac = macOf(vni, nodeId);
-    if (mac === undefined || !ears.listens(vni)) return 'unknown';
+    if (mac === undefined || ears.listensSince(vni) === undefined) return 'unknown';
+    const askedAt = clock.elapsed();
     const probe = { ...SAYS_NOTHING, number: Math.floor(random.next() * 2 ** 32), vni, nodeId: self().id, bytes };
     const waits = (settle: Waiting['settle']) =>
       this.#waiting.set(probe.number, { nodeId, vni, bytes: probe.bytes, settle });
@@ -65,8 +68,12 @@ export class NetworkQuestions {
         sendBeside(vni, nodeId, encodeNetworkProbe({ ...probe, kind: 'notice', bytes: 0 })),
       ));
     this.#waiting.delete(probe.number);
-    // Its own place may have gone meanwhile.
-    return outcome === undefined || (outcome !== 'back' && !ears.listens(vni)) ? 'unknown' : outcome;
+    // Its own place may have gone meanwhile, and be another one by now.
+    return outcome === 'back' || (outcome && this.#hasListened(vni, askedAt)) ? outcome : 'unknown';
+  }
+
+  #hasListened(vni: number, since: number): boolean {
+    return (this.#deps.ears.listensSince(vni) ?? Number.POSITIVE_INFINITY) <= since;
   }
 
   /** Undefined: nothing came in time. */
@@ -103,7 +110,7 @@ export class NetworkQuestions {
 
   /** What came in without the network, from that member. */
   takeBeside(nodeId: string, data: Uint8Array): void {
-    const { ears, macOf, onNotice, self, sendBeside } = this.#deps;
+    const { clock, macOf, onNotice, self, sendBeside } = this.#deps;
     const probe = decodeNetworkProbe(data);
     if (!probe || probe.nodeId !== nodeId || macOf(probe.vni, nodeId) === undefined) return;
     if (probe.kind === 'receipt') {
@@ -114,7 +121,9 @@ export class NetworkQuestions {
     }
     if (probe.kind !== 'notice' || !this.#mayAnswer()) return;
     const heard = this.#heard.has(`${nodeId} ${probe.number}`);
-    const receipt = { ...probe, kind: 'receipt' as const, nodeId: self().id, heard, listens: ears.listens(probe.vni) };
+    // Of a place that was opened after the question came nothing tells that it got lost.
+    const listens = this.#hasListened(probe.vni, clock.elapsed() - UNDER_WAY_MS);
+    const receipt = { ...probe, kind: 'receipt' as const, nodeId: self().id, heard, listens };
     sendBeside(probe.vni, nodeId, encodeNetworkProbe(receipt));
     onNotice(probe.vni, nodeId);
   }

@@ -10,7 +10,7 @@ test('of hundreds of networks a few are opened at a time, each one once, and tho
     message: () => undefined,
     open: (namespace) => {
       opened.push(namespace);
-      return { send: () => undefined, isCurrent: () => true, close: () => closed.push(namespace) };
+      return { send: () => true, isCurrent: () => true, close: () => closed.push(namespace) };
     },
   });
   const all = new Set(Array.from({ length: 20 }, (_, at) => 4_096 + at));
@@ -32,7 +32,7 @@ test('one that cannot be opened keeps none of the others from it', () => {
     open: (namespace) => {
       if (Number(namespace.slice(4)) < 4_104) throw new Error('there is no such namespace');
       opened.push(namespace);
-      return { send: () => undefined, isCurrent: () => true, close: () => undefined };
+      return { send: () => true, isCurrent: () => true, close: () => undefined };
     },
   });
   const all = new Set(Array.from({ length: 10 }, (_, at) => 4_096 + at));
@@ -48,7 +48,7 @@ test('what is about to go is let go of on the spot, and opened again where it is
     message: () => undefined,
     open: (namespace) => {
       opened.push(namespace);
-      return { send: () => undefined, isCurrent: () => true, close: () => closed.push(namespace) };
+      return { send: () => true, isCurrent: () => true, close: () => closed.push(namespace) };
     },
   });
   const all = new Set([4_096, 4_097]);
@@ -57,4 +57,28 @@ test('what is about to go is let go of on the spot, and opened again where it is
   expect([closed, ears.isOpen(4_097)]).toEqual([['ovl-4097'], false]);
   ears.keep(all);
   expect(opened).toEqual(['ovl-4096', 'ovl-4097', 'ovl-4097']);
+});
+
+test('what a device that is gone does not take goes by the one in its place, which hears since then', async () => {
+  const clock = new VirtualClock();
+  const sent: number[] = [];
+  let links = 1;
+  const ears = new Ears({
+    clock,
+    message: () => undefined,
+    open: () => {
+      const own = links;
+      const isCurrent = () => own === links;
+      return { send: () => isCurrent() && sent.push(own) > 0, isCurrent, close: () => undefined };
+    },
+  });
+  ears.keep(new Set([4_096]));
+  ears.send(4_096, new Uint8Array());
+  await clock.advance(1_000);
+  links = 2;
+  ears.send(4_096, new Uint8Array());
+  expect([sent, ears.listensSince(4_096)]).toEqual([[1, 2], 1_000]);
+  links = 3;
+  // Not since it was asked for, but from then on.
+  expect([ears.listensSince(4_096), ears.listensSince(4_096)]).toEqual([undefined, 1_000]);
 });
