@@ -134,6 +134,8 @@ export class NetworkWatch {
     const some = networks.length === 1 ? pairs : pairs.slice(0, EXAMINED);
     for (let at = 0; at < some.length; at += EXAMINED_AT_ONCE)
       await Promise.all(some.slice(at, at + EXAMINED_AT_ONCE).map((pair) => this.#examine(pair)));
+    // Whoever asked for it may have mended it by the next tick.
+    this.#tell();
     return pairs.filter((pair) => this.#watched.get(keyOf(pair))?.path.isKnown).length;
   }
 

@@ -143,6 +143,8 @@ export class PathWatch {
       const some = nodes.slice(at, at + PEERS_PER_TICK).filter((node) => this.skipped(node) === undefined);
       await Promise.all(some.map((node) => this.#examine(node)));
     }
+    // Whoever asked for it may have mended it by the next tick.
+    this.#tell();
   }
 
   /** Of the path to that one, without its clock. */

@@ -39,6 +39,7 @@ function hosts() {
       send: (frame) => {
         lab.sent += 1;
         if (!lab.drops(self, frame.length)) queueMicrotask(() => ears.get(other.id)?.(frame.subarray(42), '0.0.0.0'));
+        return true;
       },
       isCurrent: () => lab.current || self === H1,
       close: () => ears.delete(self.id),
@@ -76,7 +77,8 @@ function hosts() {
       .get(node.id)!
       .findings()
       .map(({ code, text }) => `${code}: ${text}`);
-  return { lab, logged, pass, words };
+  const examine = (node: NodeRecord) => watches.get(node.id)!.examine([WEB] as never, [H1, H2]);
+  return { lab, logged, pass, words, examine };
 }
 
 test('where the VNI passes nothing is found, with two packets a minute and their answers', async () => {
@@ -101,6 +103,21 @@ test('what gets lost is found by both, each with the direction, said once, and o
   await pass(10_000);
   expect([...words(H1), ...words(H2)]).toEqual([]);
   expect(logged.slice(2).map(({ event }) => event)).toEqual(['path-restored', 'path-restored']);
+});
+
+test('what somebody has looked at is an event by the time that he knows of it', async () => {
+  const { examine, lab, logged, pass, words } = hosts();
+  await pass(5_000);
+  lab.drops = (from) => from === H1;
+  let told: unknown;
+  void examine(H1).then(() => {
+    told = logged.map(({ event }) => event);
+    lab.drops = () => false;
+  });
+  await pass(3_000);
+  expect(told).toEqual(['path-impaired']);
+  await examine(H1);
+  expect([...words(H1), ...logged.map(({ event }) => event)]).toEqual(['path-impaired', 'path-restored']);
 });
 
 test('of containers that are gone nobody is told that packets pass', async () => {
@@ -156,7 +173,7 @@ test('many that are lost keep none of the others from being looked at', async ()
         moment: () => 1,
       }) as never,
     ...{ self: () => H1, hasOnNetwork: () => true, ways: { plain: way, wireguard: way } },
-    open: () => ({ send: () => undefined, isCurrent: () => true, close: () => undefined }),
+    open: () => ({ send: () => true, isCurrent: () => true, close: () => undefined }),
     ...{ clock, random: seededRandom(1), logger: { warn: () => undefined, info: () => undefined } },
   });
   void watch.run(new AbortController().signal);

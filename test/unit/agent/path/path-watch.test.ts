@@ -136,6 +136,19 @@ describe('paths between hosts', () => {
     expect(lab.logged.slice(2).toSorted(byMember)).toEqual([restored('h1'), restored('h2')]);
   });
 
+  it('are told as an event by the time that somebody who looked knows of it', async () => {
+    const { lab, watches, pass } = hosts([nodeOf(1), nodeOf(2)]);
+    await pass(3_000);
+    lab.drops = (from) => from === '10.0.0.1';
+    let told: unknown;
+    void watches[0]!.watch.examine([nodeOf(2)]).then(() => {
+      told = lab.logged.map(({ event, member }) => `${event} ${member}`);
+      lab.drops = () => false;
+    });
+    await pass(20_000);
+    expect(told).toEqual(['path-impaired h2']);
+  });
+
   it('are not told as well again when large packets get lost, and then all', async () => {
     const { lab, pass } = hosts([nodeOf(1), nodeOf(2)]);
     await pass(3_000);
