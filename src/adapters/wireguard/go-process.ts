@@ -76,7 +76,9 @@ export class WireguardGo {
     const pid = uapi.listener(name);
     if (pid === undefined) return;
     const [comm, startTime] = await Promise.all([readText(`/proc/${pid}/comm`), readStartTime(pid)]);
-    if (comm.trim() !== PROGRAM || startTime === undefined)
+    // It was about to end.
+    if (startTime === undefined) return;
+    if (comm.trim() !== PROGRAM)
       throw failed(`${uapi.path(name)} is held by ${comm.trim()} (pid ${pid}), which is none of overlayd's: end it`);
     const deadline = clock.elapsed() + END_MS;
     end(pid, 'SIGTERM');
