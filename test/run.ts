@@ -56,7 +56,14 @@ async function runVitest(suite: string, chosen: readonly string[], directory: st
   return tallyOf(suite, { code, report: existsSync(file) ? readFileSync(file, 'utf8') : undefined, root: ROOT });
 }
 
-async function main(wanted: readonly string[]): Promise<number> {
+/** A file may be named without what they all end with. */
+function wholeName(name: string): string {
+  const file = `${name}.test.ts`;
+  return name.includes('/') && existsSync(join(ROOT, 'test', file)) ? file : name;
+}
+
+async function main(named: readonly string[]): Promise<number> {
+  const wanted = named.map(wholeName);
   const suiteOf = (name: string) => name.split('/', 1)[0] as string;
   const unknown = wanted.filter(
     (name) =>
