@@ -19,18 +19,34 @@ export async function formCluster(hosts: readonly Host[], initArguments: readonl
   await untilReady(hosts);
 }
 
-/** Every host says that it and all the others are well. */
+/** Every host says that it and all the others are well. When one does not, the error tells of all. */
 export async function untilReady(hosts: readonly Host[]): Promise<void> {
-  await Promise.all(
-    hosts.map((host) =>
-      until(`${host.name} to be ready and see ${hosts.length - 1} peers`, async () => {
-        const status = await host.json('status');
-        const alive = status.Peers.filter((peer: { State: string }) => peer.State === 'alive').length;
-        if (status.State === 'ready' && alive >= hosts.length - 1) return true;
-        throw new Error(`it is ${status.State}, ${alive} peers are alive; ${status.Problems.join('; ')}`);
-      }),
-    ),
-  );
+  const others = hosts.length - 1;
+  const ready = async (host: Host) => {
+    const status = await host.json('status');
+    const alive = status.Peers.filter((peer: { State: string }) => peer.State === 'alive').length;
+    if (status.State === 'ready' && alive >= others) return true;
+    throw new Error(`it is ${status.State}, ${alive} peers are alive`);
+  };
+  try {
+    await Promise.all(
+      hosts.map((host) => until(`${host.name} to be ready and see ${others} peers`, () => ready(host))),
+    );
+  } catch (error) {
+    const told = await Promise.all(hosts.map(async (host) => `${host.name}: ${await describe(host)}`));
+    throw new Error([(error as Error).message, ...told].join('\n'), { cause: error });
+  }
+}
+
+/** What a host says of itself and of all that it knows; of a command that fails, what that says. */
+async function describe(host: Host): Promise<string> {
+  try {
+    const { State, Peers, Problems } = await host.json('status');
+    const peers = Peers.map(({ Name, State }: Record<'Name' | 'State', string>) => `${Name} ${State}`);
+    return [`${State}; ${peers.sort().join(', ') || 'no peers'}`, ...Problems].join('; ');
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** Every member is known to have WireGuard, which it tells after it has come. */
