@@ -132,16 +132,29 @@ describe('users of etcd', () => {
   it('of a node that leaves stay until it has given back what it held, and not for ever', async () => {
     const one = keeping('n1');
     await one.step();
+    // It looks for what it holds after it has said that it leaves: until then nobody knows.
     node('n3', { left: true });
-    put(`${keys.endpointsOf('n3')}e1`, { any: 1 });
+    for (const keeper of [one, keeping('n2')]) await keeper.step();
+    expect(await writes('n3', `${keys.endpointsOf('n3')}e1`)).toBe(true);
+    expect(cut).toEqual([]);
+    await clock.advance(59_000);
     await one.step();
-    expect(await writes('n3', `${keys.endpointsOf('n3')}e2`)).toBe(true);
-    await clock.advance(31_000);
+    expect(await writes('n3')).toBe(true);
+    await clock.advance(1_000);
     await one.step();
     expect(await writes('n3')).toBe(false);
-    node('n2', { left: true });
     await one.step();
-    expect(etcd.access.users.has('n2')).toBe(false);
+    expect(etcd.access.users.has('n3')).toBe(false);
+  });
+
+  it('of a node that others remove go at once, though it had begun to leave', async () => {
+    const one = keeping('n1');
+    await one.step();
+    node('n3', { left: true });
+    await one.step();
+    node('n3', { left: true, removed: true });
+    await one.step();
+    expect(await writes('n3')).toBe(false);
   });
 
   it('leave no connection behind: each keeper cuts off who is gone, and not who has its place by now', async () => {

@@ -1,7 +1,7 @@
 /**
  * `overlayd leave`: the node stays listed, as down, until `node rm` (or until its name is taken over). Whatever is
- * refused is refused before anything happens; after that every step can be repeated, the identity goes last. The host of
- * the cluster's etcd takes the cluster with it: as soon as anything would be lost by that, it has to be said in so many
+ * refused is refused before anything happens; after that every step can be repeated, the identity goes last. From the mark in
+ * etcd on the node is a member no more: whatever fails then is a warning. The host of the cluster's etcd takes the cluster with it: as soon as anything would be lost by that, it has to be said in so many
  * words (`deleteCluster`), `force` is not enough.
  */
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
@@ -78,23 +78,29 @@ export async function leaveCluster(
   }
   progress('leaving the cluster');
   const warnings: string[] = isLast || request.deleteCluster ? [] : await leaveKey(deps, request.force);
+  let isMarked = false;
   try {
     // Asked once before the node stops its part: without etcd it has to stay a member.
     if (!request.force) await store.get(keys.cluster);
     await deps.quiesce();
+    const eviction = { ...deps, commit: committingAlone(store) };
     // By force it leaves with or without etcd; where others hear of it, one that does not answer for a moment is asked again.
-    await insistFor(request.force && !identity.store.bundled ? TOLD_MS : 0, deps.clock, async () => {
-      const eviction = { ...deps, commit: committingAlone(store) };
-      await markLeft(eviction, identity.nodeId);
-      await evictEndpoints(eviction, identity.nodeId, { by: identity.nodeId, ...options });
-    });
+    const toldMs = identity.store.bundled ? 0 : TOLD_MS;
+    await insistFor(request.force ? toldMs : 0, deps.clock, () => markLeft(eviction, identity.nodeId));
+    isMarked = true;
+    const by = identity.nodeId;
+    await insistFor(toldMs, deps.clock, () => evictEndpoints(eviction, identity.nodeId, { by, ...options }));
   } catch (error) {
-    if (!request.force || !isOverlaydError(error)) throw error;
+    if (!isOverlaydError(error) || !(request.force || isMarked)) throw error;
     const { message } = error;
-    if (!isLast || others.length > 0)
+    const { name } = identity;
+    // It is a member no more, and may be refused by now, as one that others have removed.
+    if (isMarked)
       warnings.push(
-        `the cluster was not told (${message}); run \`overlayd node rm --force ${identity.name}\` on a member`,
+        `etcd did not take back all that this host may have held (${message}); unless it has been removed, run \`overlayd node rm ${name}\` on a member`,
       );
+    else if (!isLast || others.length > 0)
+      warnings.push(`the cluster was not told (${message}); run \`overlayd node rm --force ${name}\` on a member`);
   }
   progress('removing the networks of this host');
   await deps.clearHost();
@@ -126,11 +132,12 @@ async function leaveKey({ clock, keyElsewhere }: LeaveDeps, force: boolean): Pro
 }
 
 /** Each step can be repeated. Throws what the last try threw. */
-async function insistFor(ms: number, clock: LeaveDeps['clock'], task: () => Promise<void>): Promise<void> {
+async function insistFor(ms: number, clock: LeaveDeps['clock'], task: () => Promise<unknown>): Promise<void> {
   const end = clock.elapsed() + ms;
   for (;;) {
     try {
-      return await task();
+      await task();
+      return;
     } catch (error) {
       if (!isOverlaydError(error) || !error.retryable || clock.elapsed() >= end) throw error;
       await clock.sleep(AGAIN_MS);

@@ -45,8 +45,8 @@ export interface UserKeepingDeps {
 
 const RETRY_MS = 2_000;
 const LOOK_MS = 60_000;
-/** `leave` writes that the node has left, and then gives back what it holds: for that it needs its user. */
-const LEAVING_MS = 30_000;
+/** `leave` writes that the node has left, and then looks for what it holds, and gives it back: for that it needs its user. */
+const LEAVING_MS = 60_000;
 
 export class UserKeeping {
   readonly #deps: UserKeepingDeps;
@@ -71,7 +71,7 @@ export class UserKeeping {
   async run(signal: AbortSignal): Promise<void> {
     const look = async () => {
       if (this.#acts()) await this.step();
-      return this.#leftSince.size > 0 ? LEAVING_MS : LOOK_MS;
+      return LOOK_MS;
     };
     const problem = "etcd's users are not as they should be";
     await keepLooking({ ...this.#deps, due: this.#due }, { look, problem, retryMs: RETRY_MS }, signal);
@@ -101,9 +101,11 @@ export class UserKeeping {
     for (const [id, node] of wanted) {
       // One that cannot be read is somebody's, and left alone.
       if (!node) continue;
-      if (await this.#mayStay(node)) await this.#ensure(node, keepers.includes(id));
-      else wanted.delete(id);
+      if (node.left && !this.#isLeaving(node, before)) wanted.delete(id);
+      // A user that is gone is not made again.
+      else if (!node.left || this.#done.has(id)) await this.#ensure(node, keepers.includes(id));
     }
+    for (const id of this.#leftSince.keys()) if (!before.includes(nodeRole(id))) this.#leftSince.delete(id);
     await users.ensureUser(ROOT, [ROOT]);
     if (!this.#isInForce) {
       await users.enable();
@@ -188,19 +190,13 @@ export class UserKeeping {
     this.#done.set(id, state);
   }
 
-  async #mayStay({ id, left }: NodeRecord): Promise<boolean> {
-    if (!left) {
-      this.#leftSince.delete(id);
-      return true;
-    }
-    const { clock, store } = this.#deps;
-    const since = this.#leftSince.get(id) ?? clock.elapsed();
+  /** It goes by itself, and has not had the time for it yet. */
+  #isLeaving({ id, removed }: NodeRecord, roles: readonly string[]): boolean {
+    if (removed || !roles.includes(nodeRole(id))) return false;
+    const now = this.#deps.clock.elapsed();
+    const since = this.#leftSince.get(id) ?? now;
     this.#leftSince.set(id, since);
-    const holds = async () => (await store.list(keys.endpointsOf(id))).entries.length > 0;
-    // A user that is gone is not made again.
-    if (this.#done.has(id) && clock.elapsed() - since < LEAVING_MS && (await holds())) return true;
-    this.#leftSince.delete(id);
-    return false;
+    return now - since < LEAVING_MS;
   }
 
   /** Where etcd is the user's own, so are its users: all members have one certificate for it. */

@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import type { Identity } from '../../../../src/agent/cluster/identity.ts';
 import { type LeaveDeps, leaveCluster } from '../../../../src/agent/cluster/leave.ts';
 import { getNode, listNodes, nodeState, removeNode } from '../../../../src/agent/cluster/nodes.ts';
@@ -197,6 +197,26 @@ test('by force an etcd is asked again that does not answer for a moment', async 
   expect(await cluster.clock.until(leaving(n2).leave(true))).toEqual([]);
   expect(silences).toBeLessThan(0);
   expect(await count(keys.endpoints)).toBe(0);
+});
+
+test('one that has said that it leaves is out, though etcd hears no more of it, as of one that others remove meanwhile', async () => {
+  const failures = [
+    new OverlaydError('store-failed', 'permission denied'),
+    new OverlaydError('store-unavailable', 'no answer', { retryable: true }),
+  ];
+  for (const failure of failures) {
+    const answer = cluster.store.list.bind(cluster.store);
+    const list = vi.spyOn(cluster.store, 'list').mockImplementation(async (prefix) => {
+      if (prefix === keys.endpointsOf(n2.nodeId)) throw failure;
+      return await answer(prefix);
+    });
+    const { leave, file, calls } = leaving(n2);
+    expect(await cluster.clock.until(leave())).toEqual([expect.stringContaining(`${failure.message}); unless it has`)]);
+    expect([file.content, calls]).toEqual([undefined, ['quiesced', 'host cleared', 'etcd removed']]);
+    list.mockRestore();
+    await remove('n2');
+    n2 = (await cluster.host('n2', '10.0.0.2').join(token)).identity;
+  }
 });
 
 test('local endpoints keep a node from leaving, unless forced: then they go', async () => {
