@@ -248,12 +248,12 @@ export class Member {
     return listed ? { ...listed, advertiseAddress: self.advertiseAddress, vtep: self.vtep } : self;
   }
 
-  /** True when etcd, which answers, no longer lists this node, or as one that has left (`leave` did not finish). */
+  /** True when etcd last said that it does not list this node, or as one that has left: who was removed is refused from then on. */
   get removed(): boolean {
     const { id } = this.#options.self;
     const node = this.view.node(id);
     if (this.view.unreadable.has(keys.node(id))) return false;
-    return this.#watch.connected && this.view.provesAbsence && (node === undefined || node.left);
+    return this.#watch.heard && this.view.provesAbsence && (node === undefined || node.left);
   }
 
   get findings(): readonly Found[] {

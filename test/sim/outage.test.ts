@@ -86,3 +86,13 @@ it('a release that etcd refuses does not keep others from being released', async
   await cluster.clock.advance(5_000);
   expect(cluster.etcd.entries('/overlayd/v2/endpoints/').map(({ key }) => key)).toEqual([refused]);
 });
+
+it('a host that was removed, and that etcd refuses from then on, goes on saying so', async () => {
+  const [, h2] = await make(2);
+  cluster.etcd.txn([], [{ kind: 'delete', key: keys.node('node2') }]);
+  await cluster.clock.advance(1_000);
+  expect(h2!.running.removed).toBe(true);
+  h2!.store.cut('refusing');
+  await cluster.clock.advance(60_000);
+  expect([h2!.running.storeConnected, h2!.running.removed]).toEqual([false, true]);
+});

@@ -105,7 +105,7 @@ export class StoreSide {
     const { clock, member, own } = this.#deps;
     const { self, view } = member;
     // The others have removed it, and take no word of it any more.
-    if (member.removed && keptByOthers(view, self.id)) {
+    if (member.removed && member.storeConnected && keptByOthers(view, self.id)) {
       const all = await this.#deps.membership.members();
       if (!all.some(({ isLearner, name }) => name === self.id && !isLearner)) return true;
       throw held('the others have removed it from the cluster, and need its etcd for their majority still');
