@@ -15,7 +15,6 @@ import {
   judgeLeftOvers,
   judgeNeighbours,
   judgePool,
-  judgePort,
   judgeStoreFile,
   judgeStoreSpeed,
   judgeStrays,
@@ -38,6 +37,7 @@ import { familiesOf } from '../core/subnets.ts';
 import type { Kernel } from '../ports/kernel.ts';
 import type { Clock } from '../ports/runtime.ts';
 import { Standing } from './findings-watch.ts';
+import { knockAt } from './knock-at.ts';
 import type { Membership } from './lifecycle.ts';
 import type { Member } from './member.ts';
 import type { Report } from './report.ts';
@@ -112,16 +112,28 @@ export class Doctor {
     return this.#standing.findings;
   }
 
-  /** Looks at what costs little, at some of the peers; what it finds stands from then on. */
-  async lookAgain(): Promise<void> {
+  /**
+   * Looks at what costs little, at some of the peers; what it finds stands from then on. `isCloser`: only at what is in doubt. Returns
+   * whether something is.
+   */
+  async lookAgain(isCloser = false): Promise<boolean> {
     const { membership } = this.#deps.report;
-    const looks = [...this.#ofHost(), ...(membership ? this.#again(membership) : [])];
+    const ofMember = membership ? (isCloser ? this.#closer(membership) : this.#again(membership)) : [];
+    const looks = [...(isCloser ? [] : this.#ofHost()), ...ofMember];
     for (const each of looks) {
       // One that fails tells nothing new.
       const looked = await Promise.resolve(each.look()).catch(() => undefined);
       if (looked) this.#note(each, looked);
     }
     this.#standing.replace([], (each) => !isMeant(membership?.member, each));
+    return this.#standing.inDoubt.length > 0;
+  }
+
+  /** At ports of members that are heard, which did not answer: a host that is just starting or busy is well a moment later. */
+  #closer({ member }: Membership): Look[] {
+    const named = new Set(this.#standing.inDoubt.map(({ subject }) => subject));
+    const isHeard = ({ id }: NodeRecord) => member.liveness(id) === 'ready';
+    return this.#knocks(peersOf(member, '').filter((node) => named.has(node.name) && isHeard(node)));
   }
 
   #again(membership: Membership): Look[] {
@@ -243,30 +255,11 @@ export class Doctor {
   }
 
   #knocks(peers: readonly NodeRecord[]): Look[] {
+    const { knock } = this.#deps;
     return [
-      look('gossip port', ['gossip-blocked'], () => this.#ports('gossip', peers, ({ gossipPort }) => gossipPort)),
-      look('join port', ['join-blocked'], () => this.#ports('join', peers, ({ joinPort }) => joinPort)),
+      look('gossip port', ['gossip-blocked'], () => knockAt('gossip', peers, { knock, atOnce: AT_ONCE })),
+      look('join port', ['join-blocked'], () => knockAt('join', peers, { knock, atOnce: AT_ONCE })),
     ];
-  }
-
-  async #ports(
-    which: 'gossip' | 'join',
-    peers: readonly NodeRecord[],
-    portOf: (node: NodeRecord) => number,
-  ): Promise<Looked> {
-    const reached = peers.filter(({ nat }) => !nat);
-    const findings: Found[] = [];
-    for (let at = 0; at < reached.length; at += AT_ONCE) {
-      const knocked = reached.slice(at, at + AT_ONCE).map(async (node) => {
-        const port = portOf(node);
-        const problem = await this.#deps.knock(node.advertiseAddress, port);
-        return judgePort(which, { name: node.name, port, problem });
-      });
-      findings.push(...(await Promise.all(knocked)).flat());
-    }
-    const nobody = peers.length === 0 ? 'no other member' : 'the others are behind NAT';
-    const seen = reached.length === 0 ? nobody : `${countOf(reached.length)} answered`;
-    return { findings, seen, subjects: new Set(reached.map(({ name }) => name)) };
   }
 
   async #forwarding(member: Member, networks: readonly NetworkRecord[]): Promise<Looked> {
@@ -384,10 +377,6 @@ export function peersOf({ self, view }: Pick<Member, 'self' | 'view'>, peer: str
   if (peer === '') return others;
   const node = resolveRef(others, peer, 'node');
   return [node];
-}
-
-function countOf(hosts: number): string {
-  return hosts === 1 ? '1 host' : `${hosts} hosts`;
 }
 
 function notMember(): OverlaydError {

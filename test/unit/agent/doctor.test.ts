@@ -68,7 +68,7 @@ test('what is found for certain stands until a look does not find it any more', 
 });
 
 test('what stands of a host or a network ends when that is gone, which no look comes to any more', async () => {
-  const gone = new Set<string>();
+  const [gone, heard] = [new Set<string>(), new Set(['h2'])];
   const nodes = ['h1', 'h2', 'h3'].map((id) => ({
     ...{ id, name: id, left: false, nat: false },
     advertiseAddress: id,
@@ -77,9 +77,22 @@ test('what stands of a host or a network ends when that is gone, which no look c
     ...{ self: nodes[0], storeConnected: false },
     view: { nodes: () => nodes.filter(({ id }) => !gone.has(id)), keepers: () => [] },
     ...{ networks: { list: () => [] }, local: { hasOnNetwork: () => false } },
+    liveness: (id: string) => (heard.has(id) ? 'ready' : 'down'),
   };
   const report = { membership: { member }, make: async () => ({ findings: [], membership: undefined }) } as never;
-  const looking = doctor([], { report, knock: async () => 'refused' });
+  const knocked: string[] = [];
+  const knock = async (host: string) => {
+    knocked.push(host);
+    return 'refused';
+  };
+  const looking = doctor([], { report, knock });
+  await looking.lookAgain();
+  // A host that is just starting is well a moment later.
+  expect(looking.standing).toEqual([]);
+  expect(knocked.splice(0)).toEqual(['h2', 'h3', 'h2', 'h3']);
+  expect(await looking.lookAgain(true)).toBe(true);
+  expect(knocked.splice(0)).toEqual(['h2', 'h2']);
+  expect(looking.standing.map(({ subject }) => subject)).toEqual(['h2', 'h2']);
   await looking.lookAgain();
   const standing = () => looking.standing.map(({ code, subject }) => `${code} ${subject}`).sort();
   expect(standing()).toEqual(['gossip-blocked h2', 'gossip-blocked h3', 'join-blocked h2', 'join-blocked h3']);

@@ -11,11 +11,12 @@ test('each finding is logged once, and once when it has ended; not what is told 
     logged.push(`${level} ${(fields as Found).code} ${(fields as Found).subject}`);
   const now = {
     all: [...found('pool-full', ['full'], 'web'), ...found('path-mtu', ['narrow'], 'h2'), suspected('store-slow', 'x')],
-    looks: 0,
+    ...{ looks: 0, closer: 0, isDoubted: false },
   };
   const watch = new FindingsWatch({
-    lookAgain: async () => {
-      now.looks += 1;
+    lookAgain: async (isCloser) => {
+      now[isCloser ? 'closer' : 'looks'] += 1;
+      return now.isDoubted;
     },
     found: async () => now.all,
     ...{ clock, logger: { warn: log('warn'), info: log('info') } },
@@ -23,10 +24,20 @@ test('each finding is logged once, and once when it has ended; not what is told 
   const ended = watch.run(ending.signal);
   await clock.advance(600_000);
   expect(logged).toEqual(['warn pool-full web']);
-  expect(now.looks).toBe(10);
+  expect([now.looks, now.closer]).toEqual([10, 0]);
   now.all = [];
   await clock.advance(120_000);
   expect(logged).toEqual(['warn pool-full web', 'info pool-full web']);
+  now.isDoubted = true;
+  await clock.advance(120_000);
+  expect(now.looks).toBe(14);
+  // Every five seconds, after the first of these that found something.
+  expect(now.closer).toBeGreaterThanOrEqual(11);
+  now.isDoubted = false;
+  await clock.advance(5_000);
+  const { closer } = now;
+  await clock.advance(50_000);
+  expect(now.closer).toBe(closer);
   ending.abort();
   await ended;
 });
@@ -38,4 +49,20 @@ test('what stands is replaced by looks that would have found it again, and by no
   expect(standing.findings).toEqual([web, shop]);
   standing.replace([], ({ subject }) => subject === 'web');
   expect(standing.findings).toEqual([shop]);
+});
+
+test('what may be chance stands when two looks in a row have found it, and ends with the first that does not', () => {
+  const standing = new Standing();
+  const [closed] = found('gossip-blocked', ['refused'], 'h2') as [Found];
+  const look = (all: readonly Found[], subject = 'h2') => {
+    standing.replace(all, (each) => each.code === 'gossip-blocked' && each.subject === subject);
+    return [standing.findings.length, standing.inDoubt.length];
+  };
+  expect(look([closed])).toEqual([0, 1]);
+  expect(look([])).toEqual([0, 0]);
+  expect(look([closed])).toEqual([0, 1]);
+  expect(look([], 'h3')).toEqual([0, 1]);
+  expect(look([closed])).toEqual([1, 1]);
+  expect(look([closed])).toEqual([1, 1]);
+  expect(look([])).toEqual([0, 0]);
 });
