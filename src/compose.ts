@@ -79,7 +79,6 @@ export interface ProgramPaths {
 /** Where the Docker daemon looks for its configuration unless it is told otherwise. */
 const DAEMON_FILE = '/etc/docker/daemon.json';
 const KNOCK_MS = 1_000;
-
 export interface Agent {
   /** What is an event there is one of this host. */
   readonly logger: Logger;
@@ -87,7 +86,8 @@ export interface Agent {
   describe(): string;
   /** Whether a command would be answered now: asked the way a command asks. */
   isHealthy(): Promise<boolean>;
-  stop(): Promise<void>;
+  /** `isBackSoon`: other members are told so, and await it. */
+  stop(how: { readonly isBackSoon: boolean }): Promise<void>;
 }
 
 /**
@@ -383,7 +383,8 @@ export async function startAgent(
         client.close();
       }
     },
-    stop: async () => {
+    stop: async ({ isBackSoon }) => {
+      if (isBackSoon) await lifecycle.current?.member.gossip.sayFarewell();
       quit.abort();
       await resumed.ended;
       await Promise.all([frontDoors.ended, toolsEnded, metricsEnded]);

@@ -38,6 +38,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   busctl: 'systemd',
   'lxc-info': 'lxc',
   resolvectl: 'systemd-resolved',
+  systemctl: 'systemd',
 };
 
 /** What programs say is matched: it must not be translated. */

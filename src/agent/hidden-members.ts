@@ -1,5 +1,5 @@
 /** Members whose names are hidden, since nobody hears them, or they are gone; what becomes of each member is told. */
-import type { Liveness } from '../core/failure-detector.ts';
+import { isThere, type Liveness } from '../core/failure-detector.ts';
 import type { NodeRecord } from '../core/records.ts';
 import type { Logger } from '../ports/runtime.ts';
 
@@ -30,7 +30,7 @@ export class HiddenMembers {
     const hidden = new Set<string>();
     for (const { id, name, left } of nodes) {
       const state = liveness(id);
-      if (state !== 'ready') hidden.add(id);
+      if (!isThere(state)) hidden.add(id);
       seen.set(id, { name, state: left ? 'left' : state });
     }
     this.#tell(seen);
@@ -50,6 +50,8 @@ export class HiddenMembers {
       const fields = { member, nodeId };
       if (state === 'left') logger.info({ event: 'member-left', ...fields }, 'a member left the cluster');
       else if (state === 'ready') logger.info({ event: 'member-back', ...fields }, 'a member is heard again');
+      else if (state === 'restarting')
+        logger.info({ event: 'member-restarting', ...fields }, 'the agent of a member stops and will be back');
       else if (state === 'down') logger.warn({ event: 'member-down', ...fields }, 'a member is down');
       else logger.warn({ event: 'member-suspected', ...fields }, 'a member is not heard');
     }

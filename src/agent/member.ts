@@ -61,7 +61,7 @@ export class Member {
   readonly state: ClusterState;
   readonly #complaints: Complaints;
   readonly #watch: StoreWatch;
-  readonly #gossip: Gossip;
+  readonly gossip: Pick<Gossip, 'serve' | 'run' | 'clockProblem' | 'sayFarewell'>;
   readonly #detector: FailureDetector;
   readonly #names: NameService;
   readonly #housekeeping: Housekeeping;
@@ -133,7 +133,7 @@ export class Member {
       },
       { selfId, intervalMs: options.gossipIntervalMs },
     );
-    this.#gossip = gossip;
+    this.gossip = gossip;
     const commit = committing({ store, learn: (all) => state.learn(all), push: (all) => gossip.push(all) });
     this.commit = commit;
     const { quarantineSeconds, keyLifetimeMs, wireguardPort: basePort } = options;
@@ -292,11 +292,6 @@ export class Member {
     return this.#detector.liveness(nodeId, leaseGone, this.#ports.clock.elapsed());
   }
 
-  /** Why a member is not heard, where a certificate is not valid by some clock. */
-  clockProblem(nodeId: string): string | undefined {
-    return this.#gossip.clockProblem(nodeId);
-  }
-
   get hearsNobody(): boolean {
     return this.#detector.hearsNobody(this.#ports.clock.elapsed());
   }
@@ -324,12 +319,12 @@ export class Member {
     await Promise.all([this.#adoption.begin(), this.wireguard.begin()]);
     this.#detector.begin(startedAt);
     this.state.begin(memory ?? (this.local.unreadable === undefined ? { height: 0, behind: false } : undefined));
-    await Promise.all([this.#gossip.serve(signal), this.#names.open(signal)]);
+    await Promise.all([this.gossip.serve(signal), this.#names.open(signal)]);
     await releaseEnded({ logger, releases: this.releases, endpoints: this.endpoints }, ended);
     this.reconciler.markDirty('all');
     const live = encodeRecord(liveRecord({ nodeId: self.id, bootId, startedAt: this.startedAt }, answersProbes));
     const tasks = [
-      ...[this.#watch.run(signal), this.#gossip.run(signal), this.#names.run()],
+      ...[this.#watch.run(signal), this.gossip.run(signal), this.#names.run()],
       ...[this.reconciler.run(signal), this.releases.run(signal)],
       store.keepLive(keys.live(self.id), live, this.#options.leaseSeconds, signal),
       keepSaved({ saved: this.local, clock, logger }, signal),

@@ -41,7 +41,7 @@ export interface MetricsDeps {
 const MOST_NETWORKS = 100;
 const MOST_MEMBERS = 64;
 const OTHERS = '(others)';
-const MEMBER_STATES = ['ready', 'joining', 'suspect', 'down'] as const;
+const MEMBER_STATES = ['ready', 'joining', 'restarting', 'suspect', 'down'] as const;
 const PATH_STATES = ['passes', 'loses', 'lost', 'unknown'] as const;
 
 export class Metrics {

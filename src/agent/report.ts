@@ -3,6 +3,7 @@
  * code here, where it is put in its place among the others. Reads only.
  */
 import { judgeDrift } from '../core/diagnosis.ts';
+import { isThere } from '../core/failure-detector.ts';
 import { type Finding, FindingTimes, type Found, found, suspected } from '../core/finding.ts';
 import { mtuProblems } from '../core/inner-mtu.ts';
 import { coveredNeeds } from '../core/ipam/host-holders.ts';
@@ -155,7 +156,7 @@ function peerFindings(member: Member, clock: Clock): Found[] {
     if (node.id === member.self.id || node.left) continue;
     const state = nodeState({ selfId: member.self.id, liveness, clock }, node);
     if (state === 'suspect' || state === 'down') {
-      const clockProblem = member.clockProblem(node.id);
+      const clockProblem = member.gossip.clockProblem(node.id);
       const why = clockProblem ? `; ${clockProblem}` : '';
       const text = `node ${node.name} is ${state}: the names of its endpoints are hidden${why}${keeping(member, node.id)}`;
       all.push(...found(clockProblem ? 'clock-skew' : 'member-away', [text], node.name));
@@ -178,7 +179,7 @@ function waitingFindings({ releases }: Member): Found[] {
 function keyAtRisk({ member }: Membership): readonly string[] {
   const { self, storeConnected, view } = member;
   if (!storeConnected || view.cluster() === undefined || levelOf(view) < STORE_LEVEL) return [];
-  const isHeard = (nodeId: string) => nodeId === self.id || member.liveness(nodeId) === 'ready';
+  const isHeard = (nodeId: string) => nodeId === self.id || isThere(member.liveness(nodeId));
   const problem = lastKeyProblem(view.nodes(), saidOf(view), isHeard);
   return problem === undefined ? [] : [problem];
 }
@@ -188,7 +189,7 @@ function keeping(member: Member, nodeId: string): string {
   const { view, self } = member;
   const keepers = view.keepers() ?? [];
   if (!keepers.includes(nodeId)) return '';
-  const left = keepers.filter((id) => id === self.id || member.liveness(id) === 'ready').length;
+  const left = keepers.filter((id) => id === self.id || isThere(member.liveness(id))).length;
   return `; it keeps the store, of whose ${keepers.length} members ${left} ${left === 1 ? 'is' : 'are'} heard`;
 }
 

@@ -49,7 +49,9 @@ function Tags({ host: { nat, store } }: { host: HostRow }) {
   );
 }
 
-const CONTROL: Readonly<Record<PathRow['control'], Tone>> = { ready: 'good', suspect: 'warning', down: 'bad' };
+const CONTROL: Readonly<Record<PathRow['control'], Tone>> = {
+  ...{ ready: 'good', restarting: 'warning', suspect: 'warning', down: 'bad' },
+};
 const DATA: Readonly<Record<PathRow['path'], readonly [Tone, string]>> = {
   ...{ passes: ['good', 'passes'], loses: ['warning', 'loses packets'], lost: ['bad', 'lost'] },
   unknown: ['unknown', 'not tried yet'],

@@ -111,7 +111,8 @@ export class Follower {
     this.published.setOverview(overviewOf(status, this.#writable));
     this.published.set('paths', status.peers.map(pathRow));
     const silent = status.peers.filter(({ state }) => state !== 'alive');
-    const words = (state: string) => `it is ${state}: members do not hear it`;
+    const words = (state: string) =>
+      state === 'restarting' ? 'its agent restarts' : `it is ${state}: members do not hear it`;
     this.#problems = new Map(silent.map(({ nodeId, state }) => [nodeId, words(state)]));
   }
 

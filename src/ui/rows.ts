@@ -31,7 +31,11 @@ export function hostRow(view: ClusterView, node: NodeRecord, selfId: string): Ho
   };
 }
 
-const CONTROL: Readonly<Record<string, ControlState>> = { alive: 'ready', suspect: 'suspect' };
+const CONTROL: Readonly<Record<string, ControlState>> = {
+  alive: 'ready',
+  restarting: 'restarting',
+  suspect: 'suspect',
+};
 const PATHS: readonly string[] = ['passes', 'loses', 'lost'] satisfies PathState[];
 
 export function pathRow({ nodeId, state, path, tunnel }: PeerStatus): PathRow {

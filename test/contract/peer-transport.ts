@@ -57,7 +57,15 @@ export function describePeerTransport(name: string, createHarness: () => Promise
             { key: '/overlayd/v2/nodes/y', revision: 9 },
           ],
         },
-        members: [{ nodeId: a.nodeId, startedAt: 1_700_000_000_000, incarnation: 4, accusers: ['x', 'y'] }],
+        members: [
+          {
+            nodeId: a.nodeId,
+            startedAt: 1_700_000_000_000,
+            incarnation: 4,
+            accusers: ['x', 'y'],
+            backWithinMs: 59_999,
+          },
+        ],
         relay: 5,
         epoch: '7-00112233445566aa',
         withoutStore: true,
@@ -66,6 +74,16 @@ export function describePeerTransport(name: string, createHarness: () => Promise
       };
       expect(await a.transport.request(peer(b), message, TIMEOUT_MS)).toEqual({ ...message, from: b.nodeId });
       expect(seen).toEqual([a.nodeId]);
+    });
+
+    test('a host is there whether somebody listens or nobody does', async () => {
+      const [a, b] = harness.nodes;
+      await b.transport.serve(echo(b), stop.signal);
+      const there = peer(b);
+      expect(await a.transport.isThere(there, TIMEOUT_MS)).toBe(true);
+      stop.abort();
+      await expect(a.transport.request(there, plain(a.nodeId), 1_000)).rejects.toThrow();
+      expect(await a.transport.isThere(there, TIMEOUT_MS)).toBe(true);
     });
 
     test('an empty delta and no delta are two things', async () => {

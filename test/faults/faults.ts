@@ -11,7 +11,8 @@ import { ROOT } from '../lab/host.ts';
 import { sweepOldLabs } from '../lab/lab.ts';
 import type { Measured } from '../lab/measuring.ts';
 import { type Outcome, renderOutcomes, renderScenarios, verdictOf } from './outcome.ts';
-import { type Proof, SCENARIOS, type Scenario } from './scenarios.ts';
+import type { Proof, Scenario } from './scenario.ts';
+import { SCENARIOS } from './scenarios.ts';
 
 const USAGE = `usage: npm run faults [-- [NAME…] [--suite NAME]… [--minutes N] [--list] [--docs]]
 

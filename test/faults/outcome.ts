@@ -1,6 +1,6 @@
 /** What came of a scenario: its tests, what they measured, and the row that is printed of it. Pure. */
 import type { Measured } from '../lab/measuring.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './scenario.ts';
 
 export interface Tests {
   readonly passed: number;

@@ -3,28 +3,7 @@
  * `docs/faults.md` lists them; what is not tested says why.
  */
 
-/** A test file, and the names of its tests where not all of them belong to the scenario: how they begin, or a part. */
-export interface Proof {
-  readonly suite: 'unit' | 'sim' | 'netns' | 'e2e';
-  /** Below `test/` and the suite. */
-  readonly file: string;
-  readonly test?: string;
-}
-
-export interface Scenario {
-  readonly name: string;
-  /** What happens, and what must come of it. */
-  readonly title: string;
-  /** In words. */
-  readonly limit: string;
-  /** Of what is measured, by what it is called (`''`: by nothing). */
-  readonly limitsMs?: Readonly<Record<string, number>>;
-  /** Packets of traffic that runs meanwhile. */
-  readonly mayLose?: number;
-  readonly proofs: readonly Proof[];
-  /** What is not tested, and why. */
-  readonly why?: string;
-}
+import type { Proof, Scenario } from './scenario.ts';
 
 const e2e = (file: string, test?: string): Proof => ({ suite: 'e2e', file, ...(test !== undefined && { test }) });
 const sim = (file: string, test?: string): Proof => ({ suite: 'sim', file, ...(test !== undefined && { test }) });
@@ -76,10 +55,11 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'host-off',
     title: 'A host loses power: its names leave the answers, its addresses are nobody else’s',
     limit: 'names within 15 s; addresses until it is back or removed, and quarantined then',
-    limitsMs: { '': 15_000 },
+    limitsMs: { '': 15_000, 'after a farewell': 15_000 },
     proofs: [
       e2e('faults/hosts.test.ts', 'a host that loses power'),
       e2e('faults.test.ts', 'a host loses power'),
+      e2e('farewell.test.ts', 'where its host goes as well'),
       sim('cluster.test.ts', 'a host that reboots'),
     ],
   },
@@ -107,6 +87,14 @@ export const SCENARIOS: readonly Scenario[] = [
     limit: '0 packets, 0 rows',
     mayLose: 0,
     proofs: [e2e('faults.test.ts', 'the agents are killed and started again')],
+  },
+  {
+    name: 'agent-stopped',
+    title:
+      'An agent stops in order and is away for longer than a silence is tolerated: its names stay on every host, for a minute at most and while its host is there',
+    limit: '0 packets, 0 answers',
+    mayLose: 0,
+    proofs: [e2e('farewell.test.ts', 'ended in order'), sim('farewell.test.ts')],
   },
   {
     name: 'killed-anywhere',

@@ -78,6 +78,7 @@ export class LeanNetwork {
       serve: async (handle) => {
         from.handle = handle;
       },
+      isThere: async () => true,
       retain: () => undefined,
     };
   }

@@ -78,6 +78,13 @@ export class MemoryNetwork {
         if (signal.aborted) stop();
         else signal.addEventListener('abort', stop, { once: true });
       },
+      isThere: async ({ nodeId: sought, address }, timeoutMs) => {
+        const known = this.resolve(nodeId, address);
+        const to = known === undefined ? undefined : (this.#byAddress.get(known)?.nodeId ?? sought);
+        const isSilent = () => to === undefined || this.#isCut(nodeId, to) || this.#isCut(to, nodeId);
+        await this.#deps.clock.sleep(isSilent() ? timeoutMs : 2 * this.latencyMs[0]);
+        return !isSilent();
+      },
       retain: () => undefined,
     };
   }

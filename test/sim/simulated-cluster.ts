@@ -356,9 +356,10 @@ export class SimulatedHost {
 
   /** The same, for whoever lets time pass himself. */
   async end(): Promise<void> {
-    const { member } = this;
-    this.#quit.abort(new OverlaydError('cancelled', 'the agent was stopped'));
-    await this.#ended;
+    const [member, quit, ended] = [this.member, this.#quit, this.#ended];
+    await member?.gossip.sayFarewell();
+    quit.abort(new OverlaydError('cancelled', 'the agent was stopped'));
+    await ended;
     if (this.member !== member) return;
     this.member = undefined;
     this.#hangUp();

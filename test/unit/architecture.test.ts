@@ -237,9 +237,13 @@ describe('transactions of the agent', () => {
 
 /**
  * What the kernel does is asked of the kernel. etcd, WireGuard, and the agent's own names are started by those who look after them,
- * and what the host's services are by the one command that ends them. Another host is reached by the system's ssh.
+ * and what the host's services are by the one command that ends them. Another host is reached by the system's ssh. Whether the host
+ * is being shut down systemd is asked past the bus, which may have ended by then.
  */
-const PROGRAMS = ['busctl', 'ip6tables', 'ip6tables-restore', 'iptables', 'iptables-restore', 'lxc-info', 'resolvectl'];
+const PROGRAMS = [
+  ...['busctl', 'ip6tables', 'ip6tables-restore', 'iptables', 'iptables-restore', 'lxc-info', 'resolvectl'],
+  'systemctl',
+];
 const STARTERS = [
   'src/adapters/dns/process/program.ts',
   'src/adapters/dns/process/succession.ts',

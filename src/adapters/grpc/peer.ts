@@ -42,6 +42,7 @@ import { unreachable } from './error.ts';
 import { answerFor, askKeeper, keeperMethods } from './keepers.ts';
 import type { RequireMember } from './member-stream.ts';
 import { askDrift, askEvents, askLook, memberMethods } from './members.ts';
+import { takesOrRefuses } from './presence.ts';
 import { contextOf, createServer, KEEPALIVE } from './server.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -192,6 +193,10 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
     const reply = await this.#ask(channel, peer, message, timeoutMs);
     if (reply.from === peer.nodeId) return reply;
     throw new OverlaydError('peer-unreachable', `node ${peer.nodeId} at ${peer.address} answered as ${reply.from}`);
+  }
+
+  isThere({ address }: Peer, timeoutMs: number): Promise<boolean> {
+    return takesOrRefuses(address, timeoutMs);
   }
 
   async ask<M extends KeeperMethod>(peer: Peer, method: M, asked: Asked<M>, timeoutMs: number): Promise<Answered<M>> {

@@ -7,6 +7,7 @@ import { attachmentOf, type Owner } from '../../core/attachment.ts';
 import { desired } from '../../core/desired.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { isOfHost } from '../../core/expose.ts';
+import { isThere } from '../../core/failure-detector.ts';
 import type { BindProblem } from '../../core/host-facts.ts';
 import { ALL_ADDRESSES, FAMILIES, familyOfAddress } from '../../core/ip.ts';
 import { networkSettings } from '../../core/network-options.ts';
@@ -261,7 +262,7 @@ function waitingFor(member: PublishingDeps['member'], network: NetworkRecord | u
 /** Where the kernel is to lead what is sent to this host's ports. */
 function allWays(member: PublishingDeps['member']): readonly DesiredPublication[] {
   const { local, self, view } = member;
-  const silent = () => [...view.nodes()].filter(({ id }) => member.liveness(id) !== 'ready').map(({ id }) => id);
+  const silent = () => [...view.nodes()].filter(({ id }) => !isThere(member.liveness(id))).map(({ id }) => id);
   // Only what leads to other hosts asks.
   const hidden = local.all().some(isOfHost) ? new Set(silent()) : undefined;
   const input = { view, self, local: local.all(), remotes: false, publications: local.publications, hidden };

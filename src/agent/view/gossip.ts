@@ -66,6 +66,10 @@ const EXCHANGE_INTERVALS = 2;
 const ASK_INTERVALS = 4;
 /** A member passes a push on to so many at most, whatever it is asked to. */
 const MAX_RELAYED = 128;
+/** A host that is there refuses a connection in a round trip. */
+const SEEK_INTERVALS = 1;
+/** How long the end of this run waits for others to take notice of it. */
+const FAREWELL_MS = 500;
 /** How long a push holds up the command that caused it; slower members learn from etcd. */
 const PUSH_WAIT_MS = 250;
 
@@ -119,6 +123,16 @@ export class Gossip {
   /** In words, when the last exchange failed because a certificate is not valid by somebody's clock. */
   clockProblem(nodeId: string): string | undefined {
     return this.#clockProblems.get(nodeId);
+  }
+
+  /** This run ends, and another one begins soon: others are told so; resolves when those know that are told, or after a moment. */
+  async sayFarewell(): Promise<void> {
+    const { clock, detector } = this.#deps;
+    detector.sayFarewell(clock.elapsed());
+    const told = Promise.allSettled(this.#heralds(this.#following()).map((node) => this.#request(node, {}, 1)));
+    const wait = new AbortController();
+    await Promise.race([told, clock.sleep(FAREWELL_MS, wait.signal).catch(() => undefined)]);
+    wait.abort(OVER);
   }
 
   /** Sends own news to members that are there; resolves when they have it, or after a moment. */
@@ -240,8 +254,16 @@ export class Gossip {
       return this.#absorb({ ...reply, from: peer.nodeId });
     } catch (error) {
       if (isOverlaydError(error) && error.code === 'clock-skew') this.#clockProblems.set(peer.nodeId, error.message);
+      if (detector.isAwaited(peer.nodeId)) void this.#seek(peer);
       throw error;
     }
+  }
+
+  /** Its agent is away as it said: whether its host is. */
+  async #seek(peer: Peer): Promise<void> {
+    const { clock, detector, transport } = this.#deps;
+    const isThere = await transport.isThere(peer, this.#options.intervalMs * SEEK_INTERVALS);
+    detector.sought(peer.nodeId, isThere, clock.elapsed());
   }
 
   /** Where the store is, for who looks for it, if this node knows. */
@@ -252,8 +274,12 @@ export class Gossip {
   }
 
   #message(to: string, content: Content): GossipMessage {
-    const { detector, sightOf, state } = this.#deps;
-    const said = { members: detector.news(to, NEWS), epoch: state.epoch, withoutStore: !state.followed };
+    const { clock, detector, sightOf, state } = this.#deps;
+    const said = {
+      members: detector.news(to, NEWS, clock.elapsed()),
+      epoch: state.epoch,
+      withoutStore: !state.followed,
+    };
     return { from: this.#options.selfId, ...content, ...said, sight: sightOf?.(to) };
   }
 

@@ -33,7 +33,10 @@ const FILTERS: Filters<Node> = {
   name: isNamed(({ name }) => name),
   role: isOneOf(roleOf, ['keeper', 'copy', 'member']),
   self: is(({ self }) => self),
-  state: isOneOf(({ state, left }) => (left ? [state, 'left'] : state), ['ready', 'suspect', 'down', 'left']),
+  state: isOneOf(
+    ({ state, left }) => (left ? [state, 'left'] : state),
+    ['ready', 'restarting', 'suspect', 'down', 'left'],
+  ),
   version: isOneOf(({ version }) => version),
 };
 

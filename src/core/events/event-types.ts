@@ -28,6 +28,7 @@ export const EVENT_TYPES = {
   'member-left': 'member',
   'member-moved': 'member',
   'member-removed': 'member',
+  'member-restarting': 'member',
   'member-updated': 'member',
   'node-renamed': 'member',
   'member-suspected': 'member',

@@ -60,4 +60,6 @@ export interface MemberNews {
   readonly incarnation: number;
   /** Members that asked it in vain at this incarnation. */
   readonly accusers: readonly string[];
+  /** What is left of the time for which a member that said farewell at this incarnation is to be awaited. */
+  readonly backWithinMs?: number | undefined;
 }

@@ -21,7 +21,7 @@ export interface HostRow {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-export type ControlState = 'ready' | 'suspect' | 'down';
+export type ControlState = 'ready' | 'restarting' | 'suspect' | 'down';
 export type PathState = 'unknown' | 'passes' | 'loses' | 'lost';
 
 /** Of the path from the host that tells to another one; its id is the other's. */

@@ -16,6 +16,7 @@ export function healthOf(host: HostRow, path: PathRow | undefined): Health {
   if (!path) return { tone: 'unknown', words: 'nothing is known of it yet' };
   if (path.control === 'down') return { tone: 'bad', words: 'down' };
   if (path.path === 'lost') return { tone: 'bad', words: 'data path lost' };
+  if (path.control === 'restarting') return { tone: 'warning', words: 'its agent restarts' };
   if (path.control === 'suspect') return { tone: 'warning', words: 'suspect' };
   if (path.path === 'loses') return { tone: 'warning', words: `loses ${path.lossPercent} % of packets` };
   if (path.tunnel) return { tone: 'warning', words: path.tunnel };

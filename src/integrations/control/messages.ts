@@ -6,6 +6,7 @@ import type { Member } from '../../agent/member.ts';
 import type { ListedSet } from '../../agent/names/static-names.ts';
 import { attachmentOf } from '../../core/attachment.ts';
 import { parseCidr } from '../../core/cidr.ts';
+import { isThere } from '../../core/failure-detector.ts';
 import { formatHostPort } from '../../core/host-port.ts';
 import { describeLimit, innerMtu, mtuLimit } from '../../core/inner-mtu.ts';
 import { familyCounts } from '../../core/ipam/address-counts.ts';
@@ -120,7 +121,7 @@ export function endpointMessage(member: Member, record: EndpointRecord): Endpoin
     driverOpts: { ...local?.options },
     ports: (record.ports ?? []).map(({ port, protocol, name = '' }) => ({ port, protocol, name })),
     labels: { ...record.labels },
-    state: member.liveness(record.nodeId) === 'ready' ? 'up' : 'hidden',
+    state: isThere(member.liveness(record.nodeId)) ? 'up' : 'hidden',
     health: record.health ?? '',
   };
 }

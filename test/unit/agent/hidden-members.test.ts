@@ -14,18 +14,20 @@ test('what becomes of a member is an event each, of one that is new nothing is t
   const node = (id: string, left = false) => ({ id, name: `host-${id}`, left }) as unknown as NodeRecord;
   const all = [node('a'), node('b')];
   const changed = [members.update(all)];
-  for (const state of ['suspect', 'down', 'ready', 'ready'] as const) {
+  for (const state of ['suspect', 'down', 'ready', 'ready', 'restarting', 'ready'] as const) {
     states.set('b', state);
     changed.push(members.update(all));
   }
   members.update([node('a'), node('b', true)]);
   members.update([node('a')]);
   members.update([]);
-  expect(changed).toEqual([false, true, false, true, false]);
+  expect(changed).toEqual([false, true, false, true, false, false, false]);
   const told = lines.flatMap(({ fields: { event, member } }) => (event ? [`${event} ${member}`] : []));
   expect(told).toEqual([
     'member-suspected host-b',
     'member-down host-b',
+    'member-back host-b',
+    'member-restarting host-b',
     'member-back host-b',
     'member-left host-b',
     'member-left host-a',

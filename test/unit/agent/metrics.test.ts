@@ -127,7 +127,7 @@ it('counts findings by code, those that have ended as zero', async () => {
 it('tells of the cluster what status tells', async () => {
   const families = await collect(memberWith({ members: 3, networks: 2 }));
   const value = (name: string) => valuesOf(families, name);
-  expect(value('overlayd_members')).toEqual({ ready: 3, joining: 0, suspect: 1, down: 0 });
+  expect(value('overlayd_members')).toEqual({ ready: 3, joining: 0, restarting: 0, suspect: 1, down: 0 });
   expect(value('overlayd_paths')).toEqual({
     ...{ 'false passes': 2, 'false loses': 0, 'false lost': 1, 'false unknown': 0 },
     ...{ 'true passes': 1, 'true loses': 0, 'true lost': 1, 'true unknown': 0 },

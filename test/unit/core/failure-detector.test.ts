@@ -35,7 +35,7 @@ function pass(made: FailureDetector, silent: readonly string[], others: readonly
 }
 
 const newsOf = (made: FailureDetector, nodeId: string, to = 'a') =>
-  made.news(to, LIMIT).find((news) => news.nodeId === nodeId);
+  made.news(to, LIMIT, 0).find((news) => news.nodeId === nodeId);
 
 describe('failure detector', () => {
   it('accuses a member that was asked again and again and does not answer, and hides it when another one agrees', () => {
@@ -85,7 +85,7 @@ describe('failure detector', () => {
   it('ignores what was said of an earlier incarnation, and tells whoever still says it', () => {
     const made = detector('a', 'b', 'c');
     made.heard('b', [alive('b', 2)], 0);
-    for (let i = 0; i < 50; i++) made.news('c', LIMIT);
+    for (let i = 0; i < 50; i++) made.news('c', LIMIT, 0);
     expect(newsOf(made, 'b')).toBeUndefined();
     made.heard('a', [accused('b', ['a', 'c'])], 0);
     expect(made.liveness('b', false, 9_000)).toBe('ready');
@@ -95,28 +95,28 @@ describe('failure detector', () => {
   it('refutes what it hears of itself', () => {
     const made = detector('a', 'b');
     expect(made.heard('a', [accused('self', ['b'])], 0)).toBe(true);
-    expect(made.news('a', LIMIT)[0]).toEqual(alive('self', 2));
+    expect(made.news('a', LIMIT, 0)[0]).toEqual(alive('self', 2));
     expect(made.heard('a', [accused('self', ['b'])], 0)).toBe(false);
   });
 
   it('tells an accused member so, whatever else there is to tell', () => {
     const made = detector('a', 'b', 'c');
     made.heard('a', [accused('b', ['a'])], 0);
-    for (let i = 0; i < 50; i++) made.news('c', LIMIT);
-    expect(made.news('b', 2)).toEqual([alive('self'), accused('b', ['a'])]);
+    for (let i = 0; i < 50; i++) made.news('c', LIMIT, 0);
+    expect(made.news('b', 2, 0)).toEqual([alive('self'), accused('b', ['a'])]);
   });
 
   it('names only itself while there is no news', () => {
     const made = detector('a', 'b', 'c');
-    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+    expect(made.news('a', LIMIT, 0)).toEqual([alive('self')]);
   });
 
   it('repeats accusations for good, and other news so often only that all get it', () => {
     const made = detector('a', 'b', 'c');
     made.heard('a', [accused('b', ['a']), alive('c', 2)], 0);
-    expect(made.news('a', LIMIT)).toHaveLength(3);
-    for (let i = 0; i < 50; i++) made.news('a', LIMIT);
-    expect(made.news('a', LIMIT)).toEqual([alive('self'), accused('b', ['a'])]);
+    expect(made.news('a', LIMIT, 0)).toHaveLength(3);
+    for (let i = 0; i < 50; i++) made.news('a', LIMIT, 0);
+    expect(made.news('a', LIMIT, 0)).toEqual([alive('self'), accused('b', ['a'])]);
   });
 
   it('does not go by one accuser, nor by accusers that are accused themselves', () => {
@@ -137,7 +137,7 @@ describe('failure detector', () => {
   it('accuses nobody when nobody answers: it is the one that is cut off', () => {
     const made = detector('a', 'b', 'c');
     const now = pass(made, ['a', 'b', 'c'], [], 30);
-    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+    expect(made.news('a', LIMIT, 0)).toEqual([alive('self')]);
     expect(made.liveness('a', false, now)).toBe('ready');
   });
 
@@ -207,7 +207,7 @@ describe('failure detector', () => {
     made.heard('a', [], now);
     now += INTERVAL;
     made.beat(0, now);
-    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+    expect(made.news('a', LIMIT, 0)).toEqual([alive('self')]);
   });
 
   it('hides nobody while it is cut off', () => {
@@ -258,23 +258,23 @@ describe('failure detector', () => {
     made.heard('a', [accused('b', ['a', 'c'], Number.MAX_SAFE_INTEGER)], 0);
     expect(made.suspects(60_000)).toEqual([]);
     expect(made.heard('a', [accused('self', ['a'], Number.MAX_SAFE_INTEGER)], 0)).toBe(false);
-    expect(made.news('c', LIMIT)).toEqual([alive('self')]);
+    expect(made.news('c', LIMIT, 0)).toEqual([alive('self')]);
   });
 
   it('refutes what is said of a run that its clock, set back meanwhile, makes a later one', () => {
     const made = detector('a', 'b');
     expect(made.heard('a', [{ nodeId: 'self', startedAt: 9, incarnation: 3, accusers: ['b'] }], 0)).toBe(true);
-    expect(made.news('a', LIMIT)[0]).toEqual(alive('self', 4, 9));
+    expect(made.news('a', LIMIT, 0)[0]).toEqual(alive('self', 4, 9));
   });
 
   it('passes on that a member is there which it had accused without ever having met it', () => {
     const made = detector('a', 'c');
     made.track(['self', 'a', 'b', 'c']);
     pass(made, ['b'], ['a', 'c'], 10);
-    for (let i = 0; i < 50; i++) made.news('a', LIMIT);
+    for (let i = 0; i < 50; i++) made.news('a', LIMIT, 0);
     made.heard('b', [alive('b')], 20_000);
     expect(newsOf(made, 'b')).toEqual(alive('b'));
-    for (let i = 0; i < 50; i++) made.news('a', LIMIT);
+    for (let i = 0; i < 50; i++) made.news('a', LIMIT, 0);
     expect(newsOf(made, 'b')).toBeUndefined();
   });
 
@@ -297,7 +297,7 @@ describe('failure detector', () => {
     made.heard('a', [accused('b', ['a', 'c'])], 0);
     made.track(['self', 'a', 'c']);
     made.track(['self', 'a', 'b', 'c']);
-    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+    expect(made.news('a', LIMIT, 0)).toEqual([alive('self')]);
     expect(made.suspects(60_000)).toEqual([]);
     expect(made.heardAgoMs('b', 0)).toBeUndefined();
   });
@@ -307,7 +307,7 @@ describe('failure detector', () => {
     made.heard('a', [accused('b', ['a', 'c'])], 0);
     made.track(['self', 'a', 'c']);
     expect(made.suspects(60_000)).toEqual([]);
-    expect(made.news('a', LIMIT)).toEqual([alive('self')]);
+    expect(made.news('a', LIMIT, 0)).toEqual([alive('self')]);
     expect(made.heardAgoMs('b', 0)).toBeUndefined();
     expect(made.heardAgoMs('a', 7)).toBe(7);
   });

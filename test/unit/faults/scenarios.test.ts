@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { pageOf } from '../../faults/faults.ts';
 import { lostText, measuredText, type Outcome, renderOutcomes, verdictOf } from '../../faults/outcome.ts';
-import { SCENARIOS, type Scenario } from '../../faults/scenarios.ts';
+import type { Scenario } from '../../faults/scenario.ts';
+import { SCENARIOS } from '../../faults/scenarios.ts';
 import { ROOT } from '../../lab/host.ts';
 
 const scenario = (parts: Partial<Scenario> = {}): Scenario => ({

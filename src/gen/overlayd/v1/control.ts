@@ -156,7 +156,7 @@ export interface PeerStatus {
   nodeId: string;
   name: string;
   address: string;
-  /** "alive", "suspect", "down" */
+  /** "alive", "restarting", "suspect", "down" */
   state: string;
   /** Milliseconds since its last message to this node; -1 when there was none. */
   heardMsAgo: number;
@@ -403,7 +403,7 @@ export interface Node {
   underlayMtu: number;
   labels: { [key: string]: string };
   joinedAtMs: number;
-  /** "ready", "suspect", "down" */
+  /** "ready", "restarting", "suspect", "down" */
   state: string;
   self: boolean;
   endpoints: number;

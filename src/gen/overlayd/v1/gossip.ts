@@ -135,6 +135,11 @@ export interface MemberNews {
   incarnation: number;
   /** Node ids of members that asked it in vain at this incarnation. */
   accusers: string[];
+  /**
+   * The member said at this incarnation that its agent stops and will be back: what is left of the time, milliseconds, as
+   * far as the sender knows. Believed for 60 s at most. Absent: it runs, or its time has run out.
+   */
+  backWithinMs?: number | undefined;
 }
 
 function createBaseQuestion(): Question {
@@ -1009,7 +1014,7 @@ export const Record: MessageFns<Record> = {
 };
 
 function createBaseMemberNews(): MemberNews {
-  return { nodeId: "", startedAt: 0, incarnation: 0, accusers: [] };
+  return { nodeId: "", startedAt: 0, incarnation: 0, accusers: [], backWithinMs: undefined };
 }
 
 export const MemberNews: MessageFns<MemberNews> = {
@@ -1025,6 +1030,9 @@ export const MemberNews: MessageFns<MemberNews> = {
     }
     for (const v of message.accusers) {
       writer.uint32(34).string(v!);
+    }
+    if (message.backWithinMs !== undefined) {
+      writer.uint32(40).uint32(message.backWithinMs);
     }
     return writer;
   },
@@ -1074,6 +1082,14 @@ export const MemberNews: MessageFns<MemberNews> = {
             message.accusers.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.backWithinMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1095,6 +1111,7 @@ export const MemberNews: MessageFns<MemberNews> = {
     message.startedAt = object.startedAt ?? 0;
     message.incarnation = object.incarnation ?? 0;
     message.accusers = object.accusers?.map((e) => e) || [];
+    message.backWithinMs = object.backWithinMs ?? undefined;
     return message;
   },
 };

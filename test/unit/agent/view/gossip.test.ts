@@ -33,6 +33,7 @@ async function member(
     async serve(handler) {
       handle = handler;
     },
+    isThere: async () => true,
     retain: () => undefined,
   };
   const nodes = ['self', ...Array.from({ length: others }, (_, i) => `n${i + 1}`)].map(
@@ -98,7 +99,7 @@ describe('gossip', () => {
   it('does not accuse a member whose answers are late', async () => {
     const made = await member(3, { delayMs: (nodeId) => (nodeId === 'n2' ? 2_500 : 1) });
     await made.clock.advance(30_000);
-    const news = made.detector.news('n1', 10);
+    const news = made.detector.news('n1', 10, 0);
     await made.stop();
     expect(news.map(({ nodeId }) => nodeId)).toEqual(['self']);
   });
@@ -106,7 +107,7 @@ describe('gossip', () => {
   it('accuses a member that does not answer, and asks it every interval until then', async () => {
     const made = await member(40, { delayMs: (nodeId) => (nodeId === 'n2' ? undefined : 1) });
     await made.clock.advance(60_000);
-    const news = made.detector.news('n1', 10);
+    const news = made.detector.news('n1', 10, 0);
     await made.stop();
     expect(news).toContainEqual({ nodeId: 'n2', startedAt: 0, incarnation: 0, accusers: ['self'] });
     const first = made.asked.find(({ nodeId }) => nodeId === 'n2')!.at;

@@ -1,0 +1,24 @@
+/** What a scenario of `scenarios.ts` says. */
+
+/** A test file, and the names of its tests where not all of them belong to the scenario: how they begin, or a part. */
+export interface Proof {
+  readonly suite: 'unit' | 'sim' | 'netns' | 'e2e';
+  /** Below `test/` and the suite. */
+  readonly file: string;
+  readonly test?: string;
+}
+
+export interface Scenario {
+  readonly name: string;
+  /** What happens, and what must come of it. */
+  readonly title: string;
+  /** In words. */
+  readonly limit: string;
+  /** Of what is measured, by what it is called (`''`: by nothing). */
+  readonly limitsMs?: Readonly<Record<string, number>>;
+  /** Packets of traffic that runs meanwhile. */
+  readonly mayLose?: number;
+  readonly proofs: readonly Proof[];
+  /** What is not tested, and why. */
+  readonly why?: string;
+}
