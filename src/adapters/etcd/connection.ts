@@ -25,6 +25,7 @@ import {
   asStoreError,
   describeAlarm,
   didNothing,
+  isAuthChanged,
   isRefusalOfUser,
   isStanding,
   isThere,
@@ -169,7 +170,7 @@ export class EtcdConnection {
         if (error instanceof MajorityLost) throw failure;
         if (isUnfit(error) && !this.#isOnlySlow(error, link, startedAt, timeoutMs)) this.failed(link, error);
         const may = isUnanswered(error) && (repeatable || didNothing(error));
-        const timeLeft = this.#clock.elapsed() < endsAt && again > 0;
+        const timeLeft = this.#clock.elapsed() < endsAt && (again > 0 || isAuthChanged(error));
         if (!may || !timeLeft || this.#closed.signal.aborted) throw failure;
       } finally {
         answered.abort(OVER);

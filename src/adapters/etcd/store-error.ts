@@ -88,6 +88,11 @@ export function isUnanswered(error: unknown): boolean {
   return (UNANSWERED.includes(code) && !UNREADY.includes(details)) || NOTHING_DONE.includes(details);
 }
 
+/** Users changed while it was asked, as they do again and again while many hosts join: any endpoint does it a moment later. */
+export function isAuthChanged(error: unknown): boolean {
+  return statusOf(error).details === AUTH_CHANGED;
+}
+
 /** True when a call that was sent was not answered, and may have been done or be done yet. */
 export function mayHaveHappened(error: unknown): boolean {
   return isUnanswered(error) && !didNothing(error);

@@ -78,6 +78,19 @@ test('an etcd that tells root alone how it is refuses nothing else by that', asy
   expect(connection.status()).toMatchObject({ reachable: true, refusal: undefined });
 });
 
+test('what users that change get in the way of is asked again, however often they do, and not for ever', async () => {
+  const server = await start();
+  let changes = 20;
+  const changed = { code: status.INVALID_ARGUMENT, details: 'etcdserver: revision of auth store is old' };
+  server.onTxn = (answer) =>
+    changes-- > 0 ? answer(changed) : answer(null, TxnResponse.fromPartial({ succeeded: true }));
+  const connection = connect(server.url);
+  expect(await write(connection)).toMatchObject({ succeeded: true });
+  expect(server.txns).toBe(21);
+  changes = Number.POSITIVE_INFINITY;
+  await expect(read(connection, 200)).rejects.toMatchObject({ code: 'store-unavailable', retryable: true });
+});
+
 test('a transaction of which nobody knows whether it happened is not sent again', async () => {
   const [first, second] = [await start(), await start()];
   first.refuse(status.UNAVAILABLE, 'etcdserver: request timed out');
