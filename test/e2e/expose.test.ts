@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { untilEncryptable } from '../lab/cluster.ts';
+import { untilEncryptable, untilFlawless } from '../lab/cluster.ts';
 import { addIpv6, UNDERLAY_IPV6 } from '../lab/dual-stack.ts';
 import { call, startEchoing } from '../lab/echoing.ts';
 import { attach, untilReaches } from '../lab/network.ts';
@@ -155,7 +155,7 @@ test('it stays over the end of the agent and of the host', async () => {
   await one().agent.kill();
   expect(await call(one(), 'tcp', await safeAddress(), 80)).toBe(first('vault'));
   await one().agent.start();
-  await until('the agent to be ready', async () => (await one().json('status')).State === 'ready');
+  await untilFlawless(one());
   expect(await call(one(), 'tcp', await safeAddress(), 80)).toBe(first('vault'));
   const [own] = (await three().mustOverlayd('network', 'expose', 'vault')).split('\n');
   await three().powerOff();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formCluster } from '../lab/cluster.ts';
+import { formCluster, untilFlawless } from '../lab/cluster.ts';
 import { EtcdServer, etcdPid } from '../lab/etcd.ts';
 import { attach, untilReaches } from '../lab/network.ts';
 import { until } from '../lab/until.ts';
@@ -59,7 +59,7 @@ describe('an etcd of one’s own behind mutual TLS', () => {
     await until('the agents to notice', async () => (await one.json('status')).Store.Reachable === false);
     await untilReaches(two, 'c2', 'api');
     await etcd.start();
-    await until('the agents to be ready again', async () => (await one.json('status')).State === 'ready');
+    await untilFlawless(one);
     await attach(one, 'c3', 'web', '--name', 'late');
     await untilReaches(two, 'c2', 'late');
   });

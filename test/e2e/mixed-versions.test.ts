@@ -5,7 +5,7 @@
 import { afterAll, expect, test } from 'vitest';
 import { SPOKEN_LEVELS } from '../../src/core/levels.ts';
 import { pointerOf, startAsking } from '../lab/asking.ts';
-import { formCluster, joinArguments, untilEncryptable, untilReady } from '../lab/cluster.ts';
+import { formCluster, joinArguments, untilEncryptable, untilFlawless, untilReady } from '../lab/cluster.ts';
 import { Etcdctl } from '../lab/etcd.ts';
 import { type Host, ROOT } from '../lab/host.ts';
 import { attach, untilReaches, untilResolves } from '../lab/network.ts';
@@ -111,11 +111,7 @@ async function worksTogether(makers: readonly Host[]): Promise<void> {
     await another.mustOverlayd('network', 'rm', network);
   }
   for (const { host, name } of made) await host.deleteContainer(name);
-  expect((await Promise.all(members().map((host) => host.json('status')))).map(({ Problems }) => Problems)).toEqual([
-    [],
-    [],
-    [],
-  ]);
+  await untilFlawless(...members());
 }
 
 const levels = async () =>

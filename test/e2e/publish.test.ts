@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { untilFlawless } from '../lab/cluster.ts';
 import { call, startEchoing } from '../lab/echoing.ts';
 import { attach } from '../lab/network.ts';
-import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
 
 describe('published ports', () => {
@@ -76,7 +76,7 @@ describe('published ports', () => {
     await one().agent.stop();
     expect(await call(two(), 'tcp', one().address, 8080)).toBe(two().address);
     await one().agent.start();
-    await until('the agent to be ready', async () => (await one().json('status')).State === 'ready');
+    await untilFlawless(one());
     expect(await call(two(), 'tcp', one().address, 8080)).toBe(two().address);
     await one().mustOverlayd('network', 'disconnect', 'web', 'netns:api');
     expect(await call(two(), 'tcp', one().address, 8080)).toBeUndefined();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formLabCluster } from '../lab/cluster.ts';
+import { formLabCluster, untilFlawless } from '../lab/cluster.ts';
 import { EtcdServer } from '../lab/etcd.ts';
 import { attach } from '../lab/network.ts';
 import { observeKernel } from '../lab/observation.ts';
@@ -269,7 +269,7 @@ describe('what cannot be done is refused with its cause, and leaves no trace', (
       }
       expect(await two.json('network', 'ls')).toHaveLength(2);
       await etcd.thaw();
-      await until('the agents to be ready again', async () => (await one.json('status')).State === 'ready');
+      await untilFlawless(one);
       await until('etcd and the kernel to be as before', async () => {
         const { records, kernels } = await observe();
         // The claim whose outcome nobody told is fenced: its address rests for a minute, on a lease.

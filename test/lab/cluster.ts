@@ -66,9 +66,9 @@ export function formLabCluster(lab: Lab, initArguments: readonly string[] = []):
 export async function untilFlawless(...hosts: readonly Host[]): Promise<void> {
   for (const host of hosts) {
     await until(`${host.name} to have nothing to say`, async () => {
-      const { Problems } = await host.json('status');
-      if (Problems.length > 0) throw new Error(Problems.join('; '));
-      return true;
+      const { State, Problems } = await host.json('status');
+      if (State === 'ready') return true;
+      throw new Error(`it is ${State}; ${Problems.join('; ')}`);
     });
   }
 }
