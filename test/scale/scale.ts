@@ -15,7 +15,7 @@ const USAGE = `usage: npm run sim [-- [--nodes N] [--loss PERCENT] [--seeds N] [
 
   --nodes N          the largest cluster, 2 to 2000; sizes from 10 upward are simulated (default: 100)
   --loss PERCENT     messages that are lost, 0 to 50 (default: 1)
-  --seeds N          runs of each size, 1 to 1000 (default: 3); the first seed is 1
+  --seeds N          runs of each size, 1 to 1000 (default: 3); the first seed is 1; more are --histories
   --starved PERCENT  hosts that get little CPU for a while, 0 to 50 (default: 5)
   --workers N        runs at a time, 1 to 64 (default: one for each processor); the figures do not depend on it
   --json FILE        where everything measured is written
@@ -24,12 +24,22 @@ const USAGE = `usage: npm run sim [-- [--nodes N] [--loss PERCENT] [--seeds N] [
                      its store's members, of container engines; prints the seeds of those that fail (docs/testing.md)
   --first N          their first seed (default: 1)`;
 
+const MOST_SEEDS = 1_000;
 const SIZES = [10, 30, 50, 100, 300, 1_000];
 
 function numberOf(name: string, text: string, least: number, most: number): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value) && value >= least && value <= most) return value;
   throw new Error(`--${name}: "${text}" is not a number from ${least} to ${most}`);
+}
+
+/** Who asks for more wants random histories: a thousand runs of gossip tell of its slowest hundredth what there is to tell. */
+function seedsOf(text: string): number {
+  if (Number(text) > MOST_SEEDS)
+    throw new Error(
+      `--seeds: ${text} runs of each size are more than ${MOST_SEEDS}; so many random histories are \`npm run sim -- --histories ${text}\``,
+    );
+  return Math.trunc(numberOf('seeds', text, 1, MOST_SEEDS));
 }
 
 async function main(): Promise<number> {
@@ -59,7 +69,7 @@ async function main(): Promise<number> {
   const settings: Settings = {
     nodes: Math.trunc(numberOf('nodes', values.nodes, 2, 2_000)),
     loss: numberOf('loss', values.loss, 0, 50) / 100,
-    seeds: Math.trunc(numberOf('seeds', values.seeds, 1, 1_000)),
+    seeds: seedsOf(values.seeds),
     starved: numberOf('starved', values.starved, 0, 50) / 100,
   };
   const sizes = await measureSizes(settings, workers);
