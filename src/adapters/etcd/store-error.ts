@@ -63,6 +63,8 @@ const ANSWERS: readonly status[] = [
   status.INVALID_ARGUMENT,
 ];
 
+/** As grpc-js tells that HTTP/2 did (RFC 9113, 8.7), for the second time: the first time it asks again by itself. Nothing was done. */
+const REFUSED_STREAM = 'Stream refused by server';
 /** As grpc-js tells, with `UNKNOWN`, that a stream ended before gRPC's own status came: its server went away in the midst. */
 const CUT_OFF = 'Received HTTP status code 200';
 
@@ -79,7 +81,8 @@ export function statusOf(error: unknown): { readonly code: status; readonly deta
 
 /** True when it is certain that nothing was done by a call that was sent. */
 export function didNothing(error: unknown): boolean {
-  return NOTHING_DONE.includes(statusOf(error).details);
+  const { details } = statusOf(error);
+  return NOTHING_DONE.includes(details) || details === REFUSED_STREAM;
 }
 
 /** True when asking elsewhere, or again, may go better. */

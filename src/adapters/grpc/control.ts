@@ -46,7 +46,6 @@ export function createControlClient(socketPath: string, patience = PATIENCE, tra
     'grpc.default_authority': 'localhost',
     'grpc.keepalive_time_ms': patience.pingMs,
     'grpc.keepalive_timeout_ms': patience.pingMs,
-    'grpc.enable_retries': 0,
     'grpc.enable_http_proxy': 0,
     'grpc.use_local_subchannel_pool': 1,
     'grpc.service_config_disable_resolution': 1,

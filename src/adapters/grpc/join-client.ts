@@ -173,7 +173,6 @@ function openClient(target: Target, ca: X509Certificate, name: string): Client {
     'grpc.ssl_target_name_override': name,
     'grpc.default_authority': name,
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-    'grpc.enable_retries': 0,
     'grpc.enable_http_proxy': 0,
     'grpc.use_local_subchannel_pool': 1,
     'grpc.service_config_disable_resolution': 1,

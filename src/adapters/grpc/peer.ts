@@ -348,7 +348,6 @@ const CHANNEL: ClientOptions = {
   'grpc.max_reconnect_backoff_ms': 2_000,
   'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-  'grpc.enable_retries': 0,
   'grpc.enable_http_proxy': 0,
   // A shared pool would give a new client the old one's stuck connection.
   'grpc.use_local_subchannel_pool': 1,
