@@ -70,6 +70,12 @@ export function mayWrite(node: Pick<NodeRecord, 'id' | 'name'>, key: string): bo
   return allowsWrite([...MEMBER_PERMISSIONS, ...nodePermissions(node)], { kind: 'put', key });
 }
 
+/** What has the same rights as that key, or what begins with it: all of a kind, or what is one node's of it. */
+export function areaOf(key: string): string {
+  const rest = key.startsWith(PREFIX) ? key.slice(PREFIX.length) : key;
+  return SHARED.find((kind) => rest.startsWith(kind)) ?? rest.split('/', 2).join('/');
+}
+
 /** Whether these permissions are enough for all of a write. */
 export function allowsWrite(permissions: readonly StorePermission[], write: KeysWritten): boolean {
   return permissions.some((each) => each.may === 'write' && covers(each, write));

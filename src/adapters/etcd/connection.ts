@@ -19,7 +19,9 @@ import { firstFit } from './first-fit.ts';
 import { isElecting, LeaderLost, MajorityLost, untilHopeless, whenLost } from './leaderless.ts';
 import { Link } from './link.ts';
 import { Outlook } from './outlook.ts';
-import { type Purpose, purposeOf, Refusal } from './refusal.ts';
+import { takesConnections } from './reach.ts';
+import { ALARMS, type Asked, askedOf, OTHER, Refusal } from './refusal.ts';
+import { ReturnTime } from './return-time.ts';
 import {
   alarmsIn,
   asStoreError,
@@ -62,15 +64,13 @@ export type Answer = { readonly header?: ResponseHeader | undefined };
 /** Of a call, whatever is tried for it. */
 export const BUDGET_MS = 5_000;
 /** Where no endpoint served a moment ago, nobody who asks is made to wait for long. */
-const AWAY_BUDGET_MS = 600;
+const AWAY_BUDGET_MS = 400;
 /** Nobody who asks how things are waits for long. */
 const ALARMS_MS = 1_000;
 /** A member alone does not answer what is asked of keys. */
 const OF_MAJORITY = '/etcdserverpb.KV/';
 const HEAD_START_MS = 300;
 const AGAIN_MS = 300;
-const FIRST_RETURN_MS = 10_000;
-const LAST_RETURN_MS = 120_000;
 
 export class EtcdConnection {
   readonly #clock: ConnectionDeps['clock'];
@@ -85,10 +85,10 @@ export class EtcdConnection {
   #changed = new AbortController();
   /** None of the endpoints served when last asked, for this reason. */
   #away: OverlaydError | undefined;
-  /** Given up last. */
+  /** Given up last, and why, until it is asked again. */
   #failed: string | undefined;
-  #returnMs = FIRST_RETURN_MS / 2;
-  #returnAt = 0;
+  #failure: OverlaydError | undefined;
+  readonly #returnTime = new ReturnTime();
   #returning = false;
   #reachable = false;
   readonly #refusal: Refusal;
@@ -99,11 +99,11 @@ export class EtcdConnection {
     assertEndpoints(target.endpoints, target.tls !== undefined);
     this.#clock = deps.clock;
     this.#logger = deps.logger;
-    this.#refusal = new Refusal(deps.logger);
+    this.#refusal = new Refusal(deps);
     this.#telemetry = deps.telemetry ?? SILENT;
     this.#target = target;
-    const isThere = (endpoint: string, signal: AbortSignal) => this.#isThere(endpoint, signal);
-    this.#outlook = new Outlook({ clock: deps.clock, isThere });
+    const says = (endpoint: string, signal: AbortSignal) => this.#isThere(endpoint, signal);
+    this.#outlook = new Outlook({ clock: deps.clock, isThere: says, takesConnections });
   }
 
   status(): StoreStatus {
@@ -116,7 +116,7 @@ export class EtcdConnection {
   setEndpoints(endpoints: readonly string[]): void {
     assertEndpoints(endpoints, this.#target.tls !== undefined);
     if (endpoints.join() === this.#target.endpoints.join()) return;
-    if (endpoints[0] !== this.#target.endpoints[0]) this.#returnAt = 0;
+    if (endpoints[0] !== this.#target.endpoints[0]) this.#returnTime.begin();
     this.#change({ ...this.#target, endpoints: [...endpoints] });
     if (this.#link === undefined || endpoints.includes(this.#link.endpoint)) return;
     this.#link.retire();
@@ -143,6 +143,7 @@ export class EtcdConnection {
     request: Request,
     { repeatable, budgetMs = BUDGET_MS, attemptMs = CALL_TIMEOUT_MS, signal, onSend, isPrivileged }: CallOptions,
   ): Promise<Response> {
+    const asked = askedOf(method.path, request, repeatable);
     const endsAt = this.#clock.elapsed() + budgetMs;
     for (let again = this.#target.endpoints.length; ; again--) {
       const patienceMs = Math.min(endsAt - this.#clock.elapsed(), this.#away ? AWAY_BUDGET_MS : BUDGET_MS);
@@ -150,7 +151,7 @@ export class EtcdConnection {
       const startedAt = this.#clock.elapsed();
       const timeoutMs = Math.max(1, Math.min(attemptMs, endsAt - startedAt));
       const answered = new AbortController();
-      const isAlone = () => this.#outlook.isAlone(this.#target.endpoints, link.endpoint);
+      const isAlone = () => this.#outlook.isAlone(this.#target.endpoints, link.endpoint, link.isHeard);
       const lost = whenLost({ clock: this.#clock, link, isAlone, answered: answered.signal });
       try {
         const either = [lost, signal, repeatable ? link.over : undefined].filter((each) => each !== undefined);
@@ -160,12 +161,12 @@ export class EtcdConnection {
         const answer = await link.during(link.client.call(method, request, limits));
         this.heard(answer.header, link);
         if (method.path.startsWith(OF_MAJORITY)) this.#outlook.noteCall(this.#clock.elapsed() - startedAt);
-        this.#refusal.wentWell(purposeOf(method.path, repeatable));
+        this.#refusal.wentWell(asked);
         return answer;
       } catch (thrown) {
         const error = lost.reason ?? (link.over.reason instanceof LeaderLost ? link.over.reason : thrown);
         if (signal?.aborted || (isPrivileged && isRefusalOfUser(error))) throw asStoreError(error, link.endpoint);
-        const failure = this.#note(error, link.endpoint, purposeOf(method.path, repeatable));
+        const failure = this.#note(error, link.endpoint, asked);
         // Its member is there, and knows more in a moment.
         if (error instanceof MajorityLost) throw failure;
         if (isUnfit(error) && !this.#isOnlySlow(error, link, startedAt, timeoutMs)) this.failed(link, error);
@@ -233,9 +234,9 @@ export class EtcdConnection {
   }
 
   /** A watch on it began, or was refused: the connection is as good as before. */
-  watched(link: Link, refusal?: unknown): void {
-    if (refusal === undefined) this.#refusal.wentWell('read');
-    else this.#note(refusal, link.endpoint, 'read');
+  watched(link: Link, asked: Asked, refusal?: unknown): void {
+    if (refusal === undefined) this.#refusal.wentWell(asked);
+    else this.#note(refusal, link.endpoint, asked);
   }
 
   /** A call or a stream on it broke, or was not answered: the next one is to be tried. */
@@ -245,11 +246,8 @@ export class EtcdConnection {
     const failure = this.#note(error, link.endpoint);
     this.#link = undefined;
     this.#reachable = false;
-    this.#failed = link.endpoint;
-    if (link.endpoint === this.#target.endpoints[0]) {
-      this.#returnMs = Math.min(LAST_RETURN_MS, this.#returnMs * 2);
-      this.#returnAt = this.#clock.elapsed() + this.#returnMs;
-    }
+    [this.#failed, this.#failure] = [link.endpoint, failure];
+    if (link.endpoint === this.#target.endpoints[0]) this.#returnTime.failed(this.#clock.elapsed());
     this.#logger.debug({ endpoint: link.endpoint, reason: failure.message }, 'connection to etcd given up');
   }
 
@@ -265,9 +263,8 @@ export class EtcdConnection {
     });
     if (answer === undefined) return [];
     const alarms = alarmsIn(answer.errors);
-    if (alarms.length === 0) this.#refusal.wentWell('alarms');
-    const endpoint = this.#link?.endpoint ?? this.#target.endpoints[0]!;
-    return alarms.map((alarm) => describeAlarm(alarm, endpoint));
+    if (alarms.length === 0) this.#refusal.wentWell(ALARMS);
+    return alarms.map((alarm) => describeAlarm(alarm, this.#link?.endpoint ?? this.#target.endpoints[0]!));
   }
 
   close(): void {
@@ -282,7 +279,11 @@ export class EtcdConnection {
     const changed = this.#changed.signal;
     const order = endpoints.toSorted((a, b) => Number(a === this.#failed) - Number(b === this.#failed));
     const [over, hopeless] = [new AbortController(), new AbortController()];
-    const failures = new Map<string, OverlaydError>();
+    // Who has just said that there is no leader need not say it again.
+    const failures = new Map(
+      endpoints.flatMap((each) => (each === this.#failed && this.#failure ? [[each, this.#failure] as const] : [])),
+    );
+    this.#failure = undefined;
     const attempt = async (endpoint: string, signal: AbortSignal) => {
       try {
         return await this.#open(endpoint, signal);
@@ -294,7 +295,9 @@ export class EtcdConnection {
     const { patienceMs } = this.#outlook;
     const begunAt = this.#clock.elapsed();
     const isWorthIt = () => isElecting(failures.values(), endpoints.length, this.#clock.elapsed() - begunAt);
-    void untilHopeless(this.#clock, failures, { endpoints: endpoints.length, patienceMs }, over.signal).then(
+    const isAlone = (endpoint: string) => this.#outlook.isAlone(endpoints, endpoint, async () => true);
+    const hope = { clock: this.#clock, failures, endpoints: endpoints.length, patienceMs, isAlone };
+    void untilHopeless(hope, over.signal).then(
       () => hopeless.abort(new AggregateError(failures.values())),
       () => undefined,
     );
@@ -320,7 +323,7 @@ export class EtcdConnection {
       this.#away = failure;
       this.#reachable = false;
       this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
-      if (isStanding(failure)) this.#refusal.begin(failure.message, failure.cause, 'other');
+      if (isStanding(failure)) this.#refusal.begin(failure.message, failure.cause, OTHER);
       throw failure;
     } finally {
       over.abort();
@@ -359,21 +362,15 @@ export class EtcdConnection {
   #considerReturn(link: Link): void {
     const [first] = this.#target.endpoints;
     const now = this.#clock.elapsed();
-    if (link.endpoint === first) {
-      if (now - this.#returnAt > LAST_RETURN_MS) this.#returnMs = FIRST_RETURN_MS / 2;
-      return;
-    }
-    if (this.#returning || now < this.#returnAt) return;
+    if (link.endpoint === first) return this.#returnTime.wentWell(now);
+    if (this.#returning || !this.#returnTime.isDue(now)) return;
     this.#returning = true;
     this.#open(first!, this.#closed.signal)
       .then((opened) => {
         if (this.#target.endpoints[0] === first && !this.#closed.signal.aborted) this.#adopt(opened);
         else opened.retire();
       })
-      .catch(() => {
-        this.#returnMs = Math.min(LAST_RETURN_MS, this.#returnMs * 2);
-        this.#returnAt = this.#clock.elapsed() + this.#returnMs;
-      })
+      .catch(() => this.#returnTime.failed(this.#clock.elapsed()))
       .finally(() => {
         this.#returning = false;
       });
@@ -385,10 +382,10 @@ export class EtcdConnection {
     return timeoutMs < CALL_TIMEOUT_MS || (this.#target.endpoints.length === 1 && link.heardAt > askedAt);
   }
 
-  #note(error: unknown, endpoint: string, purpose: Purpose = 'other'): OverlaydError {
+  #note(error: unknown, endpoint: string, asked: Asked = OTHER): OverlaydError {
     const failure = asStoreError(error, endpoint);
     this.#clockProblem = failure.code === 'clock-skew' ? failure.message : undefined;
-    if (isStanding(failure)) this.#refusal.begin(failure.message, error, purpose);
+    if (isStanding(failure)) this.#refusal.begin(failure.message, error, asked);
     return failure;
   }
 

@@ -11,7 +11,8 @@ import type { Link } from './link.ts';
 import { isThere, LEADER_LOST, MAJORITY_LOST, NO_LEADER, StatusError, statusOf } from './store-error.ts';
 
 /** A call that takes longer may wait for a leader that is gone. */
-const VIGIL_MS = 300;
+const VIGIL_MS = 150;
+const AGAIN_MS = 300;
 const LOOK_MS = 50;
 
 export class LeaderLost extends StatusError {
@@ -49,7 +50,7 @@ export function whenLost({ clock, link, isAlone, answered }: VigilDeps): AbortSi
     const outlook = isAlone().then((isSo) => {
       if (isSo && !answered.aborted) lost.abort(new MajorityLost());
     });
-    while (!(await link.isLeaderless(answered))) await clock.sleep(VIGIL_MS, answered);
+    while (!(await link.isLeaderless(answered))) await clock.sleep(AGAIN_MS, answered);
     // While others answer one is being elected.
     await outlook;
     if (!answered.aborted) lost.abort(new LeaderLost());
@@ -75,20 +76,38 @@ export function isElecting(failures: Iterable<OverlaydError>, endpoints: number,
   return all.filter(isThere).length >= majority(endpoints);
 }
 
+export interface HopeDeps {
+  readonly clock: Pick<Clock, 'sleep'>;
+  /** What each endpoint said last. */
+  readonly failures: ReadonlyMap<string, OverlaydError>;
+  readonly endpoints: number;
+  /** So long one that is only slow may take to answer, while another one says that there is no leader. */
+  readonly patienceMs: number;
+  /** Whether no other member answers than that one. Never rejects. */
+  readonly isAlone: (endpoint: string) => Promise<boolean>;
+}
+
 /**
- * Until a member has said for a while that it knows of no leader, and so few of the endpoints answer that there can be none. While a
- * majority answers one is being elected, which is worth the wait. `failures`: what each endpoint said last. `patienceMs`: so long one
- * that is only slow may take to answer, while another one says that there is no leader. Rejects when the signal aborts.
+ * Until a member has said that it knows of no leader, and so few of the endpoints answer that there can be none: for a while, or
+ * until it is certain that it is alone. While a majority answers one is being elected, which is worth the wait. Rejects when the signal
+ * aborts.
  */
 export async function untilHopeless(
-  clock: Pick<Clock, 'sleep'>,
-  failures: ReadonlyMap<string, OverlaydError>,
-  { endpoints, patienceMs }: { readonly endpoints: number; readonly patienceMs: number },
+  { clock, failures, endpoints, patienceMs, isAlone }: HopeDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  const all = () => [...failures.values()];
-  for (let forMs = 0; ; forMs = all().some(isLeaderless) ? forMs + LOOK_MS : 0) {
-    if (forMs >= patienceMs && all().filter(isThere).length < majority(endpoints)) return;
+  let [hasAsked, isCertain] = [false, false];
+  for (let forMs = 0; ; forMs += LOOK_MS) {
+    const leaderless = [...failures.keys()].find((endpoint) => isLeaderless(failures.get(endpoint)!));
+    if (leaderless === undefined) forMs = 0;
+    else if (!hasAsked) {
+      hasAsked = true;
+      void isAlone(leaderless).then((isSo) => {
+        isCertain = isSo;
+      });
+    }
+    const isLong = forMs >= patienceMs || (isCertain && leaderless !== undefined);
+    if (isLong && [...failures.values()].filter(isThere).length < majority(endpoints)) return;
     await clock.sleep(LOOK_MS, signal);
   }
 }

@@ -45,6 +45,10 @@ export class Link {
     return isLeaderless(this.client, signal);
   }
 
+  /** Whether its member says anything now. Never rejects. */
+  readonly isHeard = (signal: AbortSignal): Promise<boolean> =>
+    this.client.call(MaintenanceService.status, {}, { signal }).then(() => true, isAnswer);
+
   /** Aborts when nothing more is to be awaited on it; the reason says why. */
   get over(): AbortSignal {
     return this.#over.signal;

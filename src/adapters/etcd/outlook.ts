@@ -3,7 +3,9 @@
  * and waits: it needs one to two seconds to know (its election timeout), and whoever asks would wait as long. So while a call
  * takes long all endpoints are asked how they are, each on a new connection. Silence alone proves nothing: it counts where the
  * member that has the call answers, and the others take many times as long as it does, and as calls usually do, which of members
- * far apart is long. Nothing is counted: a member may be listed with several addresses.
+ * far apart is long. Where not even the kernels of the others take a connection their hosts are gone, or cut off, which is
+ * certain sooner: that takes one packet there and back, and no processor time of anybody's. Nothing is counted: a member may be listed with several
+ * addresses.
  */
 import type { Clock } from '../../ports/runtime.ts';
 
@@ -11,12 +13,21 @@ export interface OutlookDeps {
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
   /** Whether it is there, whatever it says; does not resolve as long as it is silent. Never rejects. */
   readonly isThere: (endpoint: string, signal: AbortSignal) => Promise<boolean>;
+  /** Whether its host takes a connection; does not resolve as long as it is silent. Never rejects. */
+  readonly takesConnections: (endpoint: string, signal: AbortSignal) => Promise<boolean>;
 }
 
 /** Of two one may be a copy, which has no say. */
 const FEWEST = 3;
 /** So long the others have at least. */
 const SILENT_MS = 400;
+/** So long hosts have to take a connection, or twice what a call usually takes, which goes there and back once at least. */
+const DARK_MS = 200;
+const DARK_TIMES = 2;
+/** Whoever is well has answered by then. */
+const WELL_MS = 100;
+/** Of a wait. A stall makes one of them late: what came meanwhile is read before the next one ends. */
+const TURNS = 2;
 /** What the one that has the call took, times so much. */
 const SLOWER = 10;
 /** A call waits for a majority once; a new connection takes three times there and back, and the time to make it. */
@@ -58,39 +69,88 @@ export class Outlook {
     return this.#took.length > 0 ? Math.min(MOST_USUAL_MS, ...this.#took) : USUAL_MS;
   }
 
-  /** True: none of the endpoints answers but `own`. Never rejects. */
-  async isAlone(endpoints: readonly string[], own: string): Promise<boolean> {
+  /**
+   * True: none of the endpoints answers but `own`. `isHeard`: whether that one answers on the connection that there is; never rejects.
+   * Never rejects itself.
+   */
+  async isAlone(
+    endpoints: readonly string[],
+    own: string,
+    isHeard: (signal: AbortSignal) => Promise<boolean>,
+  ): Promise<boolean> {
     const { clock } = this.#deps;
     if (endpoints.length < FEWEST || !endpoints.includes(own) || clock.elapsed() < this.#goodUntil) return false;
-    this.#asking ??= this.#ask(endpoints, own).finally(() => {
+    this.#asking ??= this.#ask(endpoints, own, isHeard).finally(() => {
       this.#asking = undefined;
     });
     return await this.#asking;
   }
 
-  async #ask(endpoints: readonly string[], own: string): Promise<boolean> {
-    const { clock, isThere } = this.#deps;
-    const [startedAt, over] = [clock.elapsed(), new AbortController()];
+  async #ask(
+    endpoints: readonly string[],
+    own: string,
+    isHeard: (signal: AbortSignal) => Promise<boolean>,
+  ): Promise<boolean> {
+    const { clock } = this.#deps;
+    const over = new AbortController();
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const others = endpoints
-      .filter((endpoint) => endpoint !== own)
-      .map((endpoint) =>
-        isThere(endpoint, over.signal).then((isOne) => {
-          if (isOne) resolve(false);
-        }),
-      );
-    const wait = async () => {
-      if (!(await isThere(own, over.signal))) return resolve(false);
-      const tookMs = clock.elapsed() - startedAt;
-      const patienceMs = Math.max(SILENT_MS, tookMs * SLOWER, this.#usualMs * LONGER);
-      await Promise.race([Promise.all(others), clock.sleep(patienceMs - tookMs, over.signal)]);
-      resolve(true);
-    };
-    // The end of the question ends it.
-    void wait().catch(() => undefined);
+    const others = endpoints.filter((endpoint) => endpoint !== own);
+    // The end of the question ends both.
+    void this.#listen(own, others, resolve, over.signal).catch(() => undefined);
+    void this.#knock(others, isHeard, over.signal).then(
+      (isDark) => isDark && resolve(true),
+      () => undefined,
+    );
     const isAlone = await promise;
     over.abort();
     if (!isAlone) this.#goodUntil = clock.elapsed() + GOOD_MS;
     return isAlone;
+  }
+
+  /** What the members say, each on a new connection. */
+  async #listen(
+    own: string,
+    others: readonly string[],
+    tell: (isAlone: boolean) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, isThere } = this.#deps;
+    const startedAt = clock.elapsed();
+    const answers = others.map((endpoint) =>
+      isThere(endpoint, signal).then((isOne) => {
+        if (isOne) tell(false);
+      }),
+    );
+    if (!(await isThere(own, signal))) return tell(false);
+    const tookMs = clock.elapsed() - startedAt;
+    const patienceMs = Math.max(SILENT_MS, tookMs * SLOWER, this.#usualMs * LONGER);
+    await Promise.race([Promise.all(answers), this.#wait(patienceMs - tookMs, signal)]);
+    tell(true);
+  }
+
+  /** Whether no host of the others takes a connection, while our own member is heard. */
+  async #knock(
+    others: readonly string[],
+    isHeard: (signal: AbortSignal) => Promise<boolean>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { clock, takesConnections } = this.#deps;
+    await clock.sleep(WELL_MS, signal);
+    let isTaken = false;
+    const knocks = others.map((endpoint) =>
+      takesConnections(endpoint, signal).then((isOne) => {
+        isTaken ||= isOne;
+      }),
+    );
+    const patienceMs = Math.max(DARK_MS, this.#usualMs * DARK_TIMES);
+    const [isOwnHeard] = await Promise.all([
+      isHeard(signal),
+      Promise.race([Promise.all(knocks), this.#wait(patienceMs, signal)]),
+    ]);
+    return isOwnHeard && !isTaken;
+  }
+
+  async #wait(ms: number, signal: AbortSignal): Promise<void> {
+    for (let turn = 0; turn < TURNS; turn++) await this.#deps.clock.sleep(Math.max(0, ms) / TURNS, signal);
   }
 }

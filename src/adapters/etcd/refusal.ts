@@ -1,56 +1,106 @@
 /**
  * What etcd refuses of us until somebody does something about it, in words: told in the log when it begins and when it ends. It ends
- * when that goes well which was refused: who may not write still reads, and who has lost its user is still told of alarms.
+ * when that goes well which was refused: who may not write still reads, who has lost its user is still told of alarms, and who may not
+ * write some keys writes others. What nobody asks for any more is refused to nobody.
  */
-import type { Logger } from '../../ports/runtime.ts';
+import { areaOf } from '../../core/store-rights.ts';
+import { KVService, type PutRequest, type RangeRequest, type RequestOp, type TxnRequest } from '../../gen/etcd/rpc.ts';
+import type { Clock, Logger } from '../../ports/runtime.ts';
 import { isRefusalOfUser } from './store-error.ts';
 
 /** What a call was for; `alarms`: it was asked for them, and there are none. */
 export type Purpose = 'read' | 'write' | 'alarms' | 'other';
 
-/** By what was refused: after what it is known not to be so any more. */
-const ENDED_BY: Readonly<Record<Purpose, readonly Purpose[]>> = {
-  read: ['read'],
-  write: ['write'],
-  alarms: [],
-  // Out of space, or of who we are as a whole.
-  other: ['write', 'alarms'],
-};
+export interface Asked {
+  readonly purpose: Purpose;
+  /** Of its keys: each once, as of `areaOf`. */
+  readonly areas: readonly string[];
+}
 
-const KV = '/etcdserverpb.KV/';
+export const OTHER: Asked = { purpose: 'other', areas: [] };
+export const ALARMS: Asked = { purpose: 'alarms', areas: [] };
+
+/** Whatever is refused is asked for again within this time, if anybody wants it. */
+const REMEMBERED_MS = 10 * 60_000;
+const MOST = 64;
+
+interface Refused extends Asked {
+  readonly text: string;
+  readonly at: number;
+  /** Of its areas those of which nothing went well since. */
+  readonly left: Set<string>;
+}
 
 /** `repeatable`: it changes nothing, or says the same again. */
-export function purposeOf(path: string, repeatable: boolean): Purpose {
-  if (path === `${KV}Range`) return 'read';
-  if (path === `${KV}Put`) return 'write';
-  if (path === `${KV}Txn`) return repeatable ? 'read' : 'write';
-  return 'other';
+export function askedOf(path: string, request: unknown, repeatable: boolean): Asked {
+  if (path === KVService.range.path) return asked('read', [(request as RangeRequest).key]);
+  if (path === KVService.put.path) return asked('write', [(request as PutRequest).key]);
+  if (path !== KVService.txn.path) return OTHER;
+  const { compare, failure, success } = request as TxnRequest;
+  const keys = [...compare.map(({ key }) => key), ...[...success, ...failure].flatMap(keyOf)];
+  return asked(repeatable ? 'read' : 'write', keys);
+}
+
+export function askedOfPrefix(prefix: string): Asked {
+  return { purpose: 'read', areas: [areaOf(prefix)] };
+}
+
+function asked(purpose: Purpose, keys: readonly Buffer[]): Asked {
+  return { purpose, areas: [...new Set(keys.map((key) => areaOf(key.toString('utf8'))))].sort() };
+}
+
+function keyOf({ request }: RequestOp): readonly Buffer[] {
+  return request === undefined ? [] : [request.value.key];
+}
+
+export interface RefusalDeps {
+  readonly logger: Pick<Logger, 'info' | 'error'>;
+  readonly clock: Pick<Clock, 'elapsed'>;
 }
 
 export class Refusal {
-  readonly #logger: Pick<Logger, 'info' | 'error'>;
-  #text: string | undefined;
-  #of: Purpose = 'other';
+  readonly #deps: RefusalDeps;
+  /** By what was asked, the latest last. */
+  readonly #all = new Map<string, Refused>();
 
-  constructor(logger: Pick<Logger, 'info' | 'error'>) {
-    this.#logger = logger;
+  constructor(deps: RefusalDeps) {
+    this.#deps = deps;
   }
 
   /** Undefined: nothing is refused. */
   get text(): string | undefined {
-    return this.#text;
+    this.#forget();
+    return [...this.#all.values()].at(-1)?.text;
   }
 
-  begin(text: string, error: unknown, purpose: Purpose): void {
-    if (this.#text === undefined) this.#logger.error({ reason: text }, 'etcd refuses what is asked of it');
-    // Who may not write is refused as long as that is so, whatever else is refused meanwhile.
-    if (this.#text === undefined || this.#of !== 'write') this.#of = isRefusalOfUser(error) ? purpose : 'other';
-    this.#text = text;
+  begin(text: string, error: unknown, asked: Asked): void {
+    this.#forget();
+    // Out of space, or of who we are as a whole.
+    const { areas, purpose } = isRefusalOfUser(error) ? asked : OTHER;
+    if (this.#all.size === 0) this.#deps.logger.error({ reason: text }, 'etcd refuses what is asked of it');
+    const name = [purpose, ...areas].join();
+    this.#all.delete(name);
+    this.#all.set(name, { purpose, areas, text, at: this.#deps.clock.elapsed(), left: new Set(areas) });
+    if (this.#all.size > MOST) this.#all.delete(this.#all.keys().next().value!);
   }
 
-  wentWell(purpose: Purpose): void {
-    if (this.#text === undefined || !ENDED_BY[this.#of].includes(purpose)) return;
-    this.#logger.info({}, 'etcd refuses nothing any more');
-    this.#text = undefined;
+  wentWell({ areas, purpose }: Asked): void {
+    this.#end((refused) => {
+      if (refused.purpose === 'other') return purpose === 'write' || purpose === 'alarms';
+      if (refused.purpose !== purpose) return false;
+      for (const area of areas) refused.left.delete(area);
+      return refused.left.size === 0;
+    });
+  }
+
+  #forget(): void {
+    const now = this.#deps.clock.elapsed();
+    this.#end(({ at }) => now - at >= REMEMBERED_MS);
+  }
+
+  #end(isOver: (refused: Refused) => boolean): void {
+    if (this.#all.size === 0) return;
+    for (const [name, refused] of this.#all) if (isOver(refused)) this.#all.delete(name);
+    if (this.#all.size === 0) this.#deps.logger.info({}, 'etcd refuses nothing any more');
   }
 }

@@ -9,6 +9,7 @@ import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { StoreEntry, WatchUpdate } from '../../ports/store.ts';
 import type { EtcdConnection } from './connection.ts';
 import type { Link } from './link.ts';
+import { type Asked, askedOfPrefix } from './refusal.ts';
 import { asStoreError, StatusError } from './store-error.ts';
 import { UpdateQueue } from './update-queue.ts';
 import { followStream, PROGRESS_INTERVAL_MS, type StreamEnd } from './watch-stream.ts';
@@ -48,6 +49,7 @@ class Watcher {
   readonly #deps: WatchDeps;
   readonly #prefix: string;
   readonly #queue: UpdateQueue;
+  readonly #asked: Asked;
   /** Everything up to here is delivered; undefined: list first. */
   #position: number | undefined;
   #listedAt = 0;
@@ -58,6 +60,7 @@ class Watcher {
   constructor(deps: WatchDeps, prefix: string, queue: UpdateQueue) {
     this.#deps = deps;
     this.#prefix = prefix;
+    this.#asked = askedOfPrefix(prefix);
     this.#queue = queue;
     this.#heardAt = deps.clock.elapsed();
   }
@@ -93,7 +96,7 @@ class Watcher {
     const reader = {
       heard: (header: ResponseHeader | undefined) => {
         connection.heard(header, link);
-        connection.watched(link);
+        connection.watched(link, this.#asked);
         this.#heard();
       },
       advanced: (revision: number, events: Extract<WatchUpdate, { kind: 'events' }>['events']) => {
@@ -111,7 +114,7 @@ class Watcher {
       const end = await followStream({ stream: link.stream(WatchService.watch), clock, reader }, options, either);
       if (end.kind === 'broken') this.#broke(link, end.error);
       if (end.kind === 'refused') {
-        connection.watched(link, end.error);
+        connection.watched(link, this.#asked, end.error);
         this.#lost(asStoreError(end.error, link.endpoint).message, link.endpoint);
       }
       if (end.kind === 'silent') this.#broke(link, new StatusError(status.DEADLINE_EXCEEDED, 'no answer on the watch'));

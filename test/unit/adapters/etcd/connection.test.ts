@@ -106,6 +106,7 @@ test.each([
   [status.UNAVAILABLE, 'etcdserver: no leader'],
   [status.UNAVAILABLE, 'etcdserver: rpc not supported for learner'],
   [status.RESOURCE_EXHAUSTED, 'etcdserver: too many requests'],
+  [status.UNAVAILABLE, 'Stream refused by server'],
 ])('one that was refused before anything was done goes to another member: %i %s', async (code, details) => {
   const [first, second] = [await start(), await start()];
   first.refuse(code, details);
@@ -153,7 +154,7 @@ test('without a majority calls are refused within a second, with the cause, thou
     await expect(write(connection)).rejects.toMatchObject({ code: 'store-unavailable' });
     waits.length = 0;
     await expect(write(connection)).rejects.toThrow('has its cluster a majority of members up?');
-    expect(waits).toContain(600);
+    expect(waits).toContain(400);
     leaderless.leader = '1';
     await until('the store is back', () =>
       write(connection).then(
@@ -294,6 +295,18 @@ test('where one of three says that there is no leader, and nobody else answers, 
   for (const each of gone) each.isSilent = true;
   const connection = connect(gone[0]!.url, left.url, gone[1]!.url);
   expect(await sooner(connection, write(connection))).toContain('has its cluster a majority of members up?');
+});
+
+test('who has just said that there is no leader need not say it again, after two head starts of silent ones', async () => {
+  const left = await start();
+  const connection = connect(left.url, (await startSilent()).url, (await startSilent()).url);
+  await connection.link();
+  left.leader = '0';
+  left.refuse(status.UNAVAILABLE, 'etcdserver: no leader');
+  waits.length = 0;
+  await expect(write(connection)).rejects.toThrow('has its cluster a majority of members up?');
+  const [HEAD_START_MS, WELL_MS] = [300, 100];
+  expect(waits.slice(0, waits.indexOf(WELL_MS))).not.toContain(HEAD_START_MS);
 });
 
 test('while a majority says that there is no leader one is waited for', async () => {

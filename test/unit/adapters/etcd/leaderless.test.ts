@@ -13,10 +13,20 @@ const untrusted = asStoreError(
 );
 
 /** Whether three endpoints are given up within that time, with what they have said. */
-async function isGivenUp(clock: VirtualClock, failures: Map<string, OverlaydError>, ms: number): Promise<boolean> {
+async function isGivenUp(
+  clock: VirtualClock,
+  failures: Map<string, OverlaydError>,
+  ms: number,
+  aloneMs = Number.POSITIVE_INFINITY,
+): Promise<boolean> {
   const over = new AbortController();
   let isOver = false;
-  const ended = untilHopeless(clock, failures, { endpoints: 3, patienceMs: 700 }, over.signal).then(
+  const isAlone = () =>
+    clock.sleep(aloneMs, over.signal).then(
+      () => true,
+      () => false,
+    );
+  const ended = untilHopeless({ clock, failures, endpoints: 3, patienceMs: 700, isAlone }, over.signal).then(
     () => {
       isOver = true;
     },
@@ -38,6 +48,15 @@ test.each([
   ['one is not there, and the others are silent', { a: refused }, 60_000, false],
 ])('%s', async (_, failures, ms, expected) => {
   expect(await isGivenUp(new VirtualClock(), new Map(Object.entries(failures)), ms)).toBe(expected);
+});
+
+test.each([
+  ['it is certain that it is alone', { a: noLeader }, 400, true],
+  ['it is not yet', { a: noLeader }, 250, false],
+  ['it is alone, and says that there is a leader', { a: refused }, 60_000, false],
+  ['another one of its majority is there after all', { a: noLeader, b: noLeader }, 60_000, false],
+])('one that has no leader is not waited for once %s', async (_, failures, ms, expected) => {
+  expect(await isGivenUp(new VirtualClock(), new Map(Object.entries(failures)), ms, 300)).toBe(expected);
 });
 
 test('one that has a leader again, or that is heard of later, begins it anew', async () => {

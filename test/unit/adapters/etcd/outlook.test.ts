@@ -7,6 +7,9 @@ const SILENT = Number.POSITIVE_INFINITY;
 /** When a member answers, in milliseconds; negative: it is gone, and that is told after so long. */
 type Members = Readonly<Record<string, number>>;
 
+/** What is silent is frozen, and its kernel is not; but those that begin with `dark` have no power. */
+const isDark = (endpoint: string) => endpoint.startsWith('dark');
+
 function fixture(members: Members) {
   const clock = new VirtualClock();
   const asked: string[] = [];
@@ -16,15 +19,31 @@ function fixture(members: Members) {
     await clock.sleep(Math.abs(ms), signal).catch(() => undefined);
     return ms > 0 && !signal.aborted;
   };
-  return { clock, asked, outlook: new Outlook({ clock, isThere }), endpoints: Object.keys(members) };
+  const takesConnections = async (endpoint: string, signal: AbortSignal) => {
+    const isGone = members[endpoint]! < 0;
+    await clock.sleep(isDark(endpoint) ? SILENT : 2, signal).catch(() => undefined);
+    return !isGone && !signal.aborted;
+  };
+  const isHeard = (signal: AbortSignal) =>
+    clock.sleep(Math.abs(members.own ?? 0), signal).then(
+      () => (members.own ?? 0) > 0,
+      () => false,
+    );
+  return {
+    clock,
+    asked,
+    isHeard,
+    outlook: new Outlook({ clock, isThere, takesConnections }),
+    endpoints: Object.keys(members),
+  };
 }
 
 /** What is said within that time; undefined: nothing. `usual`: what calls took before. */
 async function saidWithin(members: Members, ms: number, usual: readonly number[]): Promise<boolean | undefined> {
-  const { clock, endpoints, outlook } = fixture(members);
+  const { clock, endpoints, isHeard, outlook } = fixture(members);
   for (const tookMs of usual) outlook.noteCall(tookMs);
   let said: boolean | undefined;
-  void outlook.isAlone(endpoints, 'own').then((value) => {
+  void outlook.isAlone(endpoints, 'own', isHeard).then((value) => {
     said = value;
   });
   await clock.advance(ms);
@@ -46,6 +65,20 @@ test.each<[string, Members, number, boolean | undefined, (readonly number[])?]>(
   ['and are not there after many times as long', { own: 5, b: SILENT, c: SILENT }, 1_501, true, [260, 250]],
   ['what calls take is not known', { own: 5, b: SILENT, c: SILENT }, 719, undefined, []],
   ['and one comes', { own: 100, b: 900, c: SILENT }, 1_001, false],
+  [
+    'the hosts of the others may be slow to take a connection',
+    { own: 5, dark1: SILENT, dark2: SILENT },
+    299,
+    undefined,
+  ],
+  ['and have no power', { own: 5, dark1: SILENT, dark2: SILENT }, 301, true],
+  ['however busy it is itself', { own: 150, dark1: SILENT, dark2: SILENT }, 301, true],
+  ['but not before it has said something', { own: 250, dark1: SILENT, dark2: SILENT }, 349, undefined],
+  ['one has no power, and the other one is gone', { own: 5, dark1: SILENT, c: -1 }, 301, true],
+  ['one has no power, and the other one may be slow', { own: 5, dark1: SILENT, c: SILENT }, 399, undefined],
+  ['that of members far apart takes longer', { own: 5, dark1: SILENT, dark2: SILENT }, 599, undefined, [250]],
+  ['and not for ever', { own: 5, dark1: SILENT, dark2: SILENT }, 601, true, [250]],
+  ['their hosts are dark, and one is there all the same', { own: 5, dark1: 250, dark2: SILENT }, 299, false],
   ['nobody says anything', { own: SILENT, b: SILENT, c: SILENT }, 60_000, undefined],
   ['the one that was asked is gone itself', { own: -5, b: SILENT, c: SILENT }, 10, false],
   ['of five two are left, which know it soon', { own: 5, b: 20, c: -1, d: -1, e: -1 }, 30, false],
@@ -67,12 +100,12 @@ test('where members are far apart, nobody is given up soon who does not answer a
 });
 
 test('of many that wait one asks, and what was good a moment ago is', async () => {
-  const { asked, clock, endpoints, outlook } = fixture({ own: 5, b: 20, c: 20 });
-  const both = Promise.all([outlook.isAlone(endpoints, 'own'), outlook.isAlone(endpoints, 'own')]);
+  const { asked, clock, endpoints, isHeard, outlook } = fixture({ own: 5, b: 20, c: 20 });
+  const both = Promise.all([outlook.isAlone(endpoints, 'own', isHeard), outlook.isAlone(endpoints, 'own', isHeard)]);
   expect(await clock.until(both)).toEqual([false, false]);
-  expect(await clock.until(outlook.isAlone(endpoints, 'own'))).toBe(false);
+  expect(await clock.until(outlook.isAlone(endpoints, 'own', isHeard))).toBe(false);
   expect(asked.sort()).toEqual(['b', 'c', 'own']);
   await clock.advance(3_000);
-  await clock.until(outlook.isAlone(endpoints, 'own'));
+  await clock.until(outlook.isAlone(endpoints, 'own', isHeard));
   expect(asked).toHaveLength(6);
 });
