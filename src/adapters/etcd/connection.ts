@@ -362,7 +362,10 @@ export class EtcdConnection {
   #considerReturn(link: Link): void {
     const [first] = this.#target.endpoints;
     const now = this.#clock.elapsed();
-    if (link.endpoint === first) return this.#returnTime.wentWell(now);
+    if (link.endpoint === first) {
+      this.#returnTime.wentWell(now);
+      return;
+    }
     if (this.#returning || !this.#returnTime.isDue(now)) return;
     this.#returning = true;
     this.#open(first!, this.#closed.signal)
