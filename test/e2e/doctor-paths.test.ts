@@ -1,18 +1,12 @@
 /** What is wrong with ways that only some packets take: those of encrypted networks, those to published ports, those with a bad checksum. */
 import { beforeAll, expect, test } from 'vitest';
 import { untilEncryptable } from '../lab/cluster.ts';
+import { type Told, untilWell } from '../lab/finding.ts';
 import type { Host } from '../lab/host.ts';
 import { attach, untilReaches } from '../lab/network.ts';
 import { expectSuccess } from '../lab/process.ts';
 import { until } from '../lab/until.ts';
 import { useLab } from '../lab/use-lab.ts';
-
-interface Told {
-  readonly Code: string;
-  readonly Subject: string;
-  readonly Message: string;
-  readonly Certain: boolean;
-}
 
 interface Peer {
   readonly Name: string;
@@ -47,14 +41,6 @@ async function untilFound(host: Host, names: readonly string[], ...options: read
   });
 }
 
-async function untilWell(host: Host): Promise<void> {
-  await until(`${host.name} to have nothing to tell`, async () => {
-    const certain = (await diagnose(host)).findings.filter(({ Certain }) => Certain);
-    if (certain.length > 0) throw new Error(certain.map(({ Message }) => Message).join('\n'));
-    return true;
-  });
-}
-
 const peersOf = async (host: Host): Promise<readonly Peer[]> => (await host.json('status')).Peers;
 
 /** In that host's own firewall, until the returned function is called. */
@@ -76,9 +62,12 @@ beforeAll(async () => {
   }
   await until('both paths to be known, and what they carry', async () => {
     const peers = [...(await peersOf(one)), ...(await peersOf(two))];
-    return peers.every(
-      ({ Path, EncryptedPath }) =>
-        Path?.State === 'passes' && EncryptedPath?.State === 'passes' && Path.Mtu > 0 && EncryptedPath.Mtu > 0,
+    return (
+      peers.length === 2 &&
+      peers.every(
+        ({ Path, EncryptedPath }) =>
+          Path?.State === 'passes' && EncryptedPath?.State === 'passes' && Path.Mtu > 0 && EncryptedPath.Mtu > 0,
+      )
     );
   });
 });

@@ -1,5 +1,6 @@
 /** What is wrong between real hosts, made and found by name. */
 import { beforeAll, expect, test } from 'vitest';
+import { type Told, untilWell } from '../lab/finding.ts';
 import type { Host } from '../lab/host.ts';
 import { OUTSIDE } from '../lab/internet.ts';
 import { attach } from '../lab/network.ts';
@@ -10,13 +11,6 @@ import { useLab } from '../lab/use-lab.ts';
 const lab = useLab({ hosts: 3, cluster: true });
 const [one, two, three] = [1, 2, 3].map((number) => () => lab().host(number)) as [() => Host, () => Host, () => Host];
 
-interface Told {
-  readonly Code: string;
-  readonly Subject: string;
-  readonly Message: string;
-  readonly Certain: boolean;
-}
-
 async function diagnose(host: Host, ...options: readonly string[]): Promise<{ code: number; certain: Told[] }> {
   const { code, stdout } = await host.run(['overlayd', 'doctor', '--format', 'json', ...options]);
   const findings: Told[] = JSON.parse(stdout).Findings;
@@ -25,11 +19,12 @@ async function diagnose(host: Host, ...options: readonly string[]): Promise<{ co
 
 const named = (told: readonly Told[]) => told.map(({ Code, Subject }) => `${Code} ${Subject}`.trim());
 
-async function untilWell(host: Host): Promise<void> {
-  await until(`${host.name} to have nothing to tell`, async () => {
-    const { certain } = await diagnose(host);
-    if (certain.length > 0) throw new Error(named(certain).join(', '));
-    return true;
+/** Waits until it finds these and nothing else for certain, with the code that it ends with; returns them. */
+async function untilFound(host: Host, names: readonly string[], ...options: readonly string[]): Promise<Told[]> {
+  return until(`${host.name} to find ${names.join(', ')}`, async () => {
+    const { certain, code } = await diagnose(host, ...options);
+    if (named(certain).join() === names.join() && code === 1) return certain;
+    throw new Error(`it finds ${named(certain).join(', ') || 'nothing'}, and ends with ${code}`);
   });
 }
 
@@ -46,10 +41,10 @@ beforeAll(async () => {
   await attach(two(), 'c2', 'web');
   await until('all paths to be known, and what they carry', async () => {
     const statuses = await Promise.all([one(), two(), three()].map((host) => host.json('status')));
-    return statuses.every(({ Peers }) =>
-      Peers.every(({ Path }: { Path: { State: string; Mtu: number } }) => Path?.State === 'passes' && Path.Mtu > 0),
-    );
+    const isKnown = ({ Path }: { Path: { State: string; Mtu: number } }) => Path?.State === 'passes' && Path.Mtu > 0;
+    return statuses.every(({ Peers }) => Peers.length === 2 && Peers.every(isKnown));
   });
+  await untilWell(one());
 });
 
 test('where nothing is wrong nothing is found, and each path is known with its MTU', async () => {
@@ -65,9 +60,7 @@ test('where nothing is wrong nothing is found, and each path is known with its M
 
 test('a data port that a firewall drops is found from the other hosts, and on its own', async () => {
   const heal = await drop(two(), 'input', 'udp dport 4789');
-  const { certain, code } = await diagnose(one());
-  expect(code).toBe(1);
-  expect(named(certain)).toEqual(['data-path-lost h2']);
+  await untilFound(one(), ['data-path-lost h2']);
   expect((await one().json('status')).State).toBe('degraded');
   await until('h2 to know that it is its own firewall', async () =>
     named((await two().json('status')).Findings).includes('data-port-filtered'),
@@ -97,9 +90,8 @@ test('a gossip port that is closed to this host is found', async () => {
 test('a path with a smaller MTU than the links is found, with what passes', async () => {
   const setMtu = async (mtu: string) => expectSuccess(await lab().wire.run(['ip', 'link', 'set', 'p-h3', 'mtu', mtu]));
   await setMtu('1300');
-  const { certain } = await diagnose(one(), '--peer', 'h3');
-  expect(named(certain)).toEqual(['path-mtu h3']);
-  const [, passes] = /of (\d+) bytes and less pass/.exec(certain[0]!.Message) ?? [];
+  const [narrow] = await untilFound(one(), ['path-mtu h3'], '--peer', 'h3');
+  const [, passes] = /of (\d+) bytes and less pass/.exec(narrow!.Message) ?? [];
   expect(Number(passes)).toBeGreaterThan(1_230);
   // A bridge lets room for a VLAN's tag pass.
   expect(Number(passes)).toBeLessThanOrEqual(1_254);
@@ -130,11 +122,10 @@ test.each(FIREWALLS)(
     await diagnose(one());
     await one().must(['sh', '-c', make]);
     await sendOut();
-    const { certain } = await diagnose(one());
-    expect(named(certain)).toEqual(['egress-filtered']);
-    expect(certain[0]?.Message).toMatch(new RegExp(`^${name}`));
-    const [, command = ''] = mend.exec(certain[0]!.Message) ?? [undefined];
-    expect(certain[0]?.Message).toMatch(mend);
+    const [filtered] = await untilFound(one(), ['egress-filtered']);
+    expect(filtered?.Message).toMatch(new RegExp(`^${name}`));
+    const [, command = ''] = mend.exec(filtered!.Message) ?? [undefined];
+    expect(filtered?.Message).toMatch(mend);
     expect(named((await one().json('status')).Findings)).toContain('egress-filtered');
     if (isTried) {
       await one().must(['sh', '-c', command]);

@@ -16,8 +16,6 @@ const three = () => lab().host(3);
 const WORDS = 'said by somebody';
 const VNI = 4096;
 const COPIES = 3;
-/** Of a removed member's key. */
-const GONE_WITHIN_MS = 10_000;
 
 let inside: Capture;
 
@@ -106,12 +104,10 @@ test('a removed member’s key is gone from all others, and nothing of it is hea
       ({ Name, State }: { Name: string; State: string }) => Name === 'h3' && State === 'down',
     ),
   );
-  const begin = performance.now();
   await one().mustOverlayd('node', 'rm', 'h3');
   for (const host of [one(), two()]) {
     await until(`${host.name} to forget the key`, async () => !(await uapi(host)).includes(`public_key=${gone}`));
   }
-  expect(performance.now() - begin).toBeLessThan(GONE_WITHIN_MS);
   const wire = await Capture.start(lab().wire, []);
   const sent = (await wire.count()).tunnelled;
   await send(three(), from, to, '10.50.0.4');

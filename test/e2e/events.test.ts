@@ -56,8 +56,11 @@ test('a refused join is told with its cause, and no token is in any event', asyn
   expect(refused.Fields).toMatchObject({ code: 'token-invalid', name: 'h3' });
   const again = await one.mustOverlayd('token', 'create', '-q');
   await three.mustOverlayd('join', '--token', again, `${one.address}:2377`);
-  const kept = await readFile(`${one.dataDirectory}/events.jsonl`, 'utf8');
-  expect(kept).toContain('join-refused');
+  // What comes soon after another one is written half a second later.
+  const kept = await until('it to be kept', async () => {
+    const text = await readFile(`${one.dataDirectory}/events.jsonl`, 'utf8');
+    return text.includes('join-refused') && text;
+  });
   expect(kept).not.toContain('OVLTKN');
 });
 
@@ -80,6 +83,8 @@ test('networks, attachments and repairs are told, by network and by host, in the
     ['shop', 'h2', 'netns'],
   ]);
   await two.mustOverlayd('network', 'disconnect', 'web', 'netns:b');
+  await untilTold(one, 'endpoint-detached', { endpoint: 'shop', Node: 'h2' });
+  await untilTold(three, 'endpoint-detached', { endpoint: 'shop', Node: 'h2' });
   const told = (await eventsAt(three, '--filter', 'network=web')).map(({ Node, Type }) => `${Node} ${Type}`);
   const inOrder = told.filter((line) => !line.includes('kernel-repaired'));
   expect(inOrder).toEqual([

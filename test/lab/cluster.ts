@@ -62,7 +62,10 @@ export function formLabCluster(lab: Lab, initArguments: readonly string[] = []):
   return formCluster(lab.hosts, initArguments);
 }
 
-/** Nothing is wrong with the hosts as far as they know: what has just begun may tell of something for a moment. */
+/**
+ * Nothing is wrong with the hosts as far as they know: what has just begun may tell of something for a moment, and an agent that
+ * starts tells of nothing before it is the member that it was.
+ */
 export async function untilFlawless(...hosts: readonly Host[]): Promise<void> {
   for (const host of hosts) {
     await until(`${host.name} to have nothing to say`, async () => {

@@ -40,11 +40,13 @@ export async function untilTold(host: Host, names: readonly string[]): Promise<v
   });
 }
 
-/** Waits until `doctor` finds nothing for certain, but what `besides` names by code. */
+/** Waits until `doctor` finds nothing for certain, but what `besides` names by code; one that is no member yet finds nothing either. */
 export async function untilWell(host: Host, besides: readonly string[] = []): Promise<void> {
   await until(`${host.name} to have nothing to tell`, async () => {
     const certain = (await foundBy(host)).filter(({ Certain, Code }) => Certain && !besides.includes(Code));
     if (certain.length > 0) throw new Error(certain.map(({ Message }) => Message).join('\n'));
+    const { State } = await host.json('status');
+    if (State !== 'ready' && State !== 'degraded') throw new Error(`it is ${State}`);
     return true;
   });
 }

@@ -54,9 +54,8 @@ export async function prepareAlertsLab(lab: Lab): Promise<AlertsLab> {
   });
   await until('all paths to be known, and what they carry', async () => {
     const statuses = await Promise.all(lab.hosts.map((host) => host.json('status')));
-    return statuses.every(({ Peers }) =>
-      Peers.every(({ Path }: { Path: { State: string; Mtu: number } }) => Path?.State === 'passes' && Path.Mtu > 0),
-    );
+    const isKnown = ({ Path }: { Path: { State: string; Mtu: number } }) => Path?.State === 'passes' && Path.Mtu > 0;
+    return statuses.every(({ Peers }) => Peers.length === 2 && Peers.every(isKnown));
   });
   const [{ Vni }] = (await one.json('network', 'inspect', 'web')) as [{ Vni: number }];
   return { prometheus: await startPrometheus(lab), clock, place: `ovl-${Vni}`, useTool };
