@@ -288,7 +288,7 @@ export class SimulatedHost {
     before?.(member);
     network.revive(this.record.id);
     const ready = Promise.withResolvers<void>();
-    if (this.#cluster.hasEngines) this.#serveDrivers(ready.promise);
+    if (this.#cluster.hasEngines) this.#serveDrivers(member, ready.promise);
     const side = this.#cluster.hasEngines ? this.#engineSide(member, life) : undefined;
     await side?.load();
     const { ms } = this.stateFile;
@@ -308,13 +308,13 @@ export class SimulatedHost {
     ready.resolve();
   }
 
-  /** From now on the engine's calls are answered, though not before the member knows what it has to. */
-  #serveDrivers(ready: Promise<void>): void {
+  /** From now on that member answers the engine's calls, though not before it knows what it has to. */
+  #serveDrivers(member: Member, ready: Promise<void>): void {
     const host = this;
     const lifecycle = {
       get current(): Membership | undefined {
         // What the drivers take of it.
-        return host.engineSide && (host as unknown as Membership);
+        return host.engineSide && ({ member, engineSide: host.engineSide } as Membership);
       },
       get leaving() {
         return host.leaving;
