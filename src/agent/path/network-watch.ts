@@ -7,19 +7,14 @@ import type { ClusterView } from '../../core/cluster-view.ts';
 import type { Found } from '../../core/finding.ts';
 import { innerMtu } from '../../core/inner-mtu.ts';
 import { networkSettings } from '../../core/network-options.ts';
-import {
-  judgeNetwork,
-  LOST_AFTER,
-  type LostWay,
-  type NetworkOutcome,
-  NetworkPath,
-} from '../../core/path/network-path.ts';
+import { judgeNetwork, LOST_AFTER, type LostWay } from '../../core/path/network-path.ts';
 import { networkPayloadOf } from '../../core/path/network-probe.ts';
 import type { NetworkRecord, NodeRecord } from '../../core/records.ts';
-import { type Backend, backendOf } from '../../core/underlay.ts';
+import type { Backend } from '../../core/underlay.ts';
 import type { OpenNetworkSocket } from '../../ports/path.ts';
 import type { Clock, Logger, Random } from '../../ports/runtime.ts';
 import { Ears } from './ears.ts';
+import { type Ends, NetworkPairs, type Pair } from './network-pairs.ts';
 import { NetworkQuestions } from './network-questions.ts';
 import type { PathWatch } from './path-watch.ts';
 
@@ -51,46 +46,30 @@ const PAIRS_PER_TICK = 4;
 const DOUBTED_PER_TICK = 2;
 const CALM_MS = 60_000;
 const DOUBT_MS = 2_000;
+/** Of those that are due a second, and when one of which nothing can be known now comes again. */
+const TRIED_PER_TICK = 64;
+const SKIPPED_MS = 2_000;
 const SMALL_MTU = 128;
 /** Of an examination, at a time, and of all networks at most: of so many pairs one asks by network. */
 const EXAMINED_AT_ONCE = 64;
 const EXAMINED = 64;
 const LARGE = 3;
 
-interface Pair {
-  readonly network: NetworkRecord;
-  readonly node: NodeRecord;
-  readonly backend: Backend;
-}
-
-interface Watched {
-  readonly path: NetworkPath;
-  readonly networkId: string;
-  readonly nodeId: string;
-  dueAt: number;
-}
-
-/** A network, and who is on it: found out again when either has changed, since all of them are gone through once a second. */
-interface OnNetwork {
-  readonly network: NetworkRecord;
-  readonly moment: number;
-  /** MAC of an endpoint, by node id. */
-  readonly macs: ReadonlyMap<string, string>;
-  readonly backend: Backend;
-  readonly betweenContainers: boolean;
+interface Lost extends LostWay {
+  readonly pair: Pair;
 }
 
 export class NetworkWatch {
   readonly #deps: NetworkWatchDeps;
   readonly #ears: Ears;
   readonly #questions: NetworkQuestions;
-  readonly #watched = new Map<string, Watched>();
-  readonly #on = new Map<string, OnNetwork>();
+  readonly #pairs: NetworkPairs;
   /** What the log has told of. */
-  #told = new Map<string, LostWay & { readonly network: string }>();
+  #told = new Map<string, Lost & { readonly network: string }>();
 
   constructor(deps: NetworkWatchDeps) {
     this.#deps = deps;
+    this.#pairs = new NetworkPairs(deps);
     this.#ears = new Ears({ ...deps, message: (vni, data) => this.#questions.heard(vni, data) });
     this.#questions = new NetworkQuestions({
       ...{ clock: deps.clock, random: deps.random, self: deps.self, ears: this.#ears },
@@ -115,9 +94,8 @@ export class NetworkWatch {
     const { clock } = this.#deps;
     try {
       while (!signal.aborted) {
-        const pairs = this.#pairs();
-        this.#ears.keep(new Set(pairs.map(({ network }) => network.vni)));
-        for (const pair of this.#due(pairs)) void this.#look(pair);
+        this.#ears.keep(this.#pairs.sync());
+        for (const pair of this.#due()) void this.#look(pair);
         this.#tell();
         await clock.sleep(TICK_MS, signal);
       }
@@ -126,17 +104,18 @@ export class NetworkWatch {
     }
   }
 
-  /** Looks now at these networks, to these members. Returns of how many pairs it is known how they are. */
+  /** Looks now at these networks, to these members, and tells the log what that finds. Returns of how many pairs it is known how they are. */
   async examine(networks: readonly NetworkRecord[], nodes: readonly NodeRecord[]): Promise<number> {
-    const [ofNetworks, ofNodes] = [networks, nodes].map((all) => new Set(all.map(({ id }) => id)));
-    const asked = this.#pairs().filter(({ network, node }) => ofNetworks!.has(network.id) && ofNodes!.has(node.id));
-    const pairs = asked.filter((pair) => this.#skipped(pair) === undefined);
+    this.#pairs.sync();
+    const ids = new Set(nodes.map(({ id }) => id));
+    const asked = networks.flatMap(({ id }) => [...this.#pairs.of(id)]).filter(({ nodeId }) => ids.has(nodeId));
+    const pairs = asked.filter((pair) => this.#isWatched(pair));
     const some = networks.length === 1 ? pairs : pairs.slice(0, EXAMINED);
     for (let at = 0; at < some.length; at += EXAMINED_AT_ONCE)
       await Promise.all(some.slice(at, at + EXAMINED_AT_ONCE).map((pair) => this.#examine(pair)));
     // Whoever asked for it may have mended it by the next tick.
     this.#tell();
-    return pairs.filter((pair) => this.#watched.get(keyOf(pair))?.path.isKnown).length;
+    return pairs.filter(({ path }) => path.isKnown).length;
   }
 
   /** Why packets with a network's number are not looked at, to none of these; undefined: they are. */
@@ -144,72 +123,39 @@ export class NetworkWatch {
     const { hasOnNetwork } = this.#deps;
     if (!networkSettings(network).betweenContainers) return 'its containers are not to reach each other';
     if (!hasOnNetwork(network.id)) return 'this host has no container on it';
+    this.#pairs.sync();
     const ids = new Set(nodes.map(({ id }) => id));
-    const pairs = this.#pairs().filter((pair) => pair.network.id === network.id && ids.has(pair.node.id));
-    if (pairs.length === 0) return 'no other host has a container on it';
-    const why = pairs.map((pair) => this.#skipped(pair));
+    const ends = [...this.#pairs.of(network.id)].map((pair) => this.#pairs.ends(pair));
+    const asked = ends.filter((each) => each !== undefined && ids.has(each.node.id)) as Ends[];
+    if (asked.length === 0) return 'no other host has a container on it';
+    const why = asked.map((each) => this.#skipped(each));
     return why.includes(undefined) ? undefined : why[0];
   }
 
   findings(): Found[] {
-    const byNetwork = Map.groupBy(this.#lost(), ({ networkId }) => networkId);
+    const byNetwork = Map.groupBy(this.#lost(), ({ pair }) => pair.networkId);
     return [...byNetwork].flatMap(([networkId, lost]) => {
       const network = this.#deps.view().network(networkId)!;
-      const { backend } = this.#onNetwork(network);
+      const { backend } = this.#pairs.on(network);
       const port = this.#deps.self().dataPathPort;
       return judgeNetwork({ name: network.name, vni: network.vni, backend, port }, lost);
     });
   }
 
-  #lost(): (LostWay & { readonly networkId: string; readonly key: string })[] {
-    const { hasOnNetwork, view, ways } = this.#deps;
-    return [...this.#watched].flatMap(([key, { networkId, nodeId, path }]) => {
-      // Nearly all pass, and this is asked for every second.
-      if (!path.isLost) return [];
-      const [network, node] = [view().network(networkId), view().node(nodeId)];
-      if (!network || !node || !hasOnNetwork(networkId)) return [];
-      const { backend, macs } = this.#onNetwork(network);
-      if (!macs.has(nodeId) || this.#skipped({ network, node, backend }) !== undefined) return [];
-      const lost = path.lost(node.name);
+  #lost(): Lost[] {
+    const { ways } = this.#deps;
+    return Array.from(this.#pairs.lost).flatMap((pair) => {
+      const ends = this.#pairs.ends(pair);
+      if (!ends || this.#skipped(ends) !== undefined) return [];
+      const lost = pair.path.lost(ends.node.name);
       // What is too large for the path is told of the path.
-      const { mtu = 0 } = ways[backend].status(node) ?? {};
-      return lost && lost.bytes <= mtu ? [{ ...lost, networkId, key }] : [];
+      const { mtu = 0 } = ways[ends.backend].status(ends.node) ?? {};
+      return lost && lost.bytes <= mtu ? [{ ...lost, pair }] : [];
     });
   }
 
-  /** Of networks that are here, and members that are on them. */
-  #pairs(): Pair[] {
-    const { hasOnNetwork, self, view } = this.#deps;
-    const own = self().id;
-    const pairs: Pair[] = [];
-    for (const network of view().networks()) {
-      if (!hasOnNetwork(network.id)) continue;
-      const { backend, betweenContainers, macs } = this.#onNetwork(network);
-      if (!betweenContainers) continue;
-      for (const nodeId of macs.keys()) {
-        const node = nodeId === own ? undefined : view().node(nodeId);
-        if (node && !node.left) pairs.push({ network, node, backend });
-      }
-    }
-    return pairs;
-  }
-
-  #onNetwork(network: NetworkRecord): OnNetwork {
-    const view = this.#deps.view();
-    const moment = view.moment(network.id);
-    const known = this.#on.get(network.id);
-    if (known?.moment === moment && known.network === network) return known;
-    const macs = new Map<string, string>();
-    for (const { mac, nodeId } of view.endpointsOn(network.id)) if (!macs.has(nodeId)) macs.set(nodeId, mac);
-    const settings = networkSettings(network);
-    const { betweenContainers } = settings;
-    const on = { network, moment, macs, backend: backendOf(settings), betweenContainers };
-    this.#on.set(network.id, on);
-    return on;
-  }
-
-  /** Why it cannot be known of this pair, in words. */
-  #skipped({ network, node, backend }: Pair): string | undefined {
+  /** Why it cannot be known of these, in words. */
+  #skipped({ network, node, backend }: Ends): string | undefined {
     const { view, ways } = this.#deps;
     const way = ways[backend];
     const why = way.skipped(node);
@@ -220,37 +166,35 @@ export class NetworkWatch {
     return this.#ears.isOpen(network.vni) ? undefined : 'this host is not ready for it yet';
   }
 
-  #due(pairs: readonly Pair[]): readonly Pair[] {
+  #isWatched(pair: Pair): boolean {
+    const ends = this.#pairs.ends(pair);
+    return ends !== undefined && this.#skipped(ends) === undefined;
+  }
+
+  #due(): readonly Pair[] {
     const { clock, random } = this.#deps;
     const now = clock.elapsed();
-    const known = new Set(pairs.map(keyOf));
-    for (const key of this.#watched.keys()) if (!known.has(key)) this.#watched.delete(key);
-    const networks = new Set(pairs.map(({ network }) => network.id));
-    for (const id of this.#on.keys()) if (!networks.has(id)) this.#on.delete(id);
-    const calmMs = Math.max(CALM_MS, (pairs.length / PAIRS_PER_TICK) * TICK_MS);
-    const due = pairs.filter((pair) => this.#watch(pair).dueAt <= now && this.#skipped(pair) === undefined);
-    // Who has waited longest: where many are lost for long these leave half of the time to the others.
-    due.sort((a, b) => this.#watch(a).dueAt - this.#watch(b).dueAt);
-    const doubted = due.filter((pair) => this.#watch(pair).path.isInDoubt).slice(0, DOUBTED_PER_TICK);
-    const chosen = [...new Set([...doubted, ...due])].slice(0, PAIRS_PER_TICK);
-    for (const pair of chosen) this.#watch(pair).dueAt = now + calmMs * (0.9 + 0.2 * random.next());
+    const chosen: Pair[] = [];
+    const choose = (which: 'doubted' | 'calm', most: number) => {
+      for (let tried = 0; tried < TRIED_PER_TICK && chosen.length < most; tried += 1) {
+        const pair = this.#pairs.take(which, now);
+        if (!pair) return;
+        if (this.#isWatched(pair)) chosen.push(pair);
+        else this.#pairs.schedule(pair, now + SKIPPED_MS);
+      }
+    };
+    // Where many are lost for long these leave half of the time to the others.
+    choose('doubted', DOUBTED_PER_TICK);
+    choose('calm', PAIRS_PER_TICK);
+    choose('doubted', PAIRS_PER_TICK);
+    const calmMs = Math.max(CALM_MS, (this.#pairs.count / PAIRS_PER_TICK) * TICK_MS);
+    for (const pair of chosen) this.#pairs.schedule(pair, now + calmMs * (0.9 + 0.2 * random.next()));
     return chosen;
   }
 
-  #watch(pair: Pair): Watched {
-    const key = keyOf(pair);
-    let watched = this.#watched.get(key);
-    if (!watched) {
-      watched = { path: new NetworkPath(), networkId: pair.network.id, nodeId: pair.node.id, dueAt: 0 };
-      this.#watched.set(key, watched);
-    }
-    return watched;
-  }
-
   async #look(pair: Pair): Promise<void> {
-    const watched = this.#watch(pair);
     await Promise.all([this.#ask(pair, 'small'), this.#ask(pair, 'large')]);
-    if (watched.path.isInDoubt) watched.dueAt = this.#deps.clock.elapsed() + DOUBT_MS;
+    if (pair.path.isInDoubt) this.#pairs.schedule(pair, this.#deps.clock.elapsed() + DOUBT_MS);
   }
 
   /** At once: what gets lost is known within the time of one. */
@@ -261,66 +205,54 @@ export class NetworkWatch {
 
   async #ask(pair: Pair, size: 'small' | 'large'): Promise<void> {
     const { clock, view } = this.#deps;
-    const { network, node } = pair;
+    const network = view().network(pair.networkId);
+    if (!network) return;
     const mtu = size === 'small' ? SMALL_MTU : innerMtu(view(), network);
-    const outcome: NetworkOutcome = await this.#questions.ask(network.vni, node.id, networkPayloadOf(mtu));
-    this.#watched.get(keyOf(pair))?.path.note(outcome, size, mtu, clock.now());
-  }
-
-  #networkOf(vni: number): NetworkRecord | undefined {
-    for (const network of this.#deps.view().networks()) if (network.vni === vni) return network;
-    return undefined;
+    const outcome = await this.#questions.ask(network.vni, pair.nodeId, networkPayloadOf(mtu));
+    this.#pairs.note(pair, outcome, size, mtu, clock.now());
   }
 
   #macOf(vni: number, nodeId: string): string | undefined {
-    const network = this.#networkOf(vni);
+    const network = this.#pairs.networkOf(vni);
     const node = this.#deps.view().node(nodeId);
-    return network && node && !node.left ? this.#onNetwork(network).macs.get(nodeId) : undefined;
+    return network && node && !node.left ? this.#pairs.on(network).macs.get(nodeId) : undefined;
   }
 
   /** What one of the two has seen the other one should know of, too. */
   #lookSoon(vni: number, nodeId: string): void {
-    const network = this.#networkOf(vni);
-    const watched = network && this.#watched.get(keyOf({ network, node: { id: nodeId } }));
-    if (watched && !watched.path.isInDoubt) watched.dueAt = 0;
+    const network = this.#pairs.networkOf(vni);
+    const pair = network && this.#pairs.pair(network.id, nodeId);
+    if (pair && !pair.path.isInDoubt) this.#pairs.schedule(pair, 0);
   }
 
   #sendBeside(vni: number, nodeId: string, data: Uint8Array): void {
-    const network = this.#networkOf(vni);
+    const network = this.#pairs.networkOf(vni);
     const node = this.#deps.view().node(nodeId);
-    if (network && node) this.#deps.ways[this.#onNetwork(network).backend].sendBeside(node, data);
+    if (network && node) this.#deps.ways[this.#pairs.on(network).backend].sendBeside(node, data);
   }
 
   /** What is found is logged once, and once more when it has ended. */
   #tell(): void {
     const { logger, view } = this.#deps;
-    const nameOf = (networkId: string) => view().network(networkId)?.name ?? networkId;
-    const now = new Map(this.#lost().map((each) => [each.key, { ...each, network: nameOf(each.networkId) }]));
+    const nameOf = ({ networkId }: Pair) => view().network(networkId)?.name ?? networkId;
+    const now = new Map(this.#lost().map((each) => [each.pair.key, { ...each, network: nameOf(each.pair) }]));
+    const problems = now.size === 0 ? [] : this.findings();
     for (const [key, { network, peer: member, isBack }] of now) {
       if (this.#told.has(key)) continue;
-      const [problem] = this.findings().filter(({ subject }) => subject === network);
+      const problem = problems.find(({ subject }) => subject === network)?.text;
       const event = { event: 'path-impaired', member, network, code: 'network-path-lost', isBack } as const;
-      logger.warn({ ...event, problem: problem?.text }, "packets with a network's number get lost to a member");
+      logger.warn({ ...event, problem }, "packets with a network's number get lost to a member");
     }
-    for (const [key, { network, peer: member }] of this.#told) {
+    for (const [key, told] of this.#told) {
       if (now.has(key)) continue;
-      const watched = this.#watched.get(key);
+      const { network, pair, peer: member } = told;
+      const current = this.#pairs.pair(pair.networkId, pair.nodeId);
       // Where there is no container any more, here or there, nothing gets there either.
-      if (!watched) continue;
+      if (!current) continue;
       // Where nothing is looked at it is not known to have ended.
-      if (watched.path.isLost) now.set(key, this.#told.get(key) as never);
+      if (current.path.isLost) now.set(key, told);
       else logger.info({ event: 'path-restored', member, network }, "packets with a network's number get there again");
     }
     this.#told = now;
   }
-}
-
-function keyOf({
-  network,
-  node,
-}: {
-  readonly network: Pick<NetworkRecord, 'id'>;
-  readonly node: Pick<NodeRecord, 'id'>;
-}) {
-  return `${network.id} ${node.id}`;
 }

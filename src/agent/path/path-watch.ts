@@ -5,7 +5,7 @@
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
 import type { Found } from '../../core/finding.ts';
-import { innerMtu } from '../../core/inner-mtu.ts';
+import { innerMtu, innerMtus } from '../../core/inner-mtu.ts';
 import { familyOfAddress } from '../../core/ip.ts';
 import { isEncrypted, withEncryption } from '../../core/network-options.ts';
 import { ChecksumErrors } from '../../core/path/checksums.ts';
@@ -137,7 +137,7 @@ export class PathWatch {
     return isHeard(node.id) ? undefined : 'it is not heard';
   }
 
-  /** Looks now, at each until it is known how it is. Ends when all have been looked at. */
+  /** Looks now, at each until it is known how it is, which the log is told as well. Ends when all have been looked at. */
   async examine(nodes: readonly NodeRecord[]): Promise<void> {
     for (let at = 0; at < nodes.length; at += PEERS_PER_TICK) {
       const some = nodes.slice(at, at + PEERS_PER_TICK).filter((node) => this.skipped(node) === undefined);
@@ -161,13 +161,18 @@ export class PathWatch {
 
   #found(): Told[] {
     const { self, view } = this.#deps;
+    let widest: number | undefined;
+    const isWideEnough = ({ status }: PeerPath) => {
+      widest ??= this.#widest();
+      return widest <= status.mtu;
+    };
     return [...this.#paths].flatMap(([nodeId, path]) => {
       const node = view().node(nodeId);
       if (!node || node.left || this.skipped(node) !== undefined) return [];
       const { vtep: from } = self();
       const to = { name: node.name, from, to: node.vtep, port: this.#portOf(node), backend: this.#deps.backend };
       // What passes is being found out.
-      const isNarrow = () => path.nextSize === undefined && !this.#isWideEnough(path);
+      const isNarrow = () => path.nextSize === undefined && !isWideEnough(path);
       const told = path.findings(to).filter(({ code }) => code !== 'path-mtu' || isNarrow());
       return told
         .filter(({ code }) => code !== OF_CLOCK || this.#judgesClock(node))
@@ -186,11 +191,11 @@ export class PathWatch {
     return backend === 'plain' || !pathTo('plain', self(), node) || whyNotBy('plain', view(), self()) !== undefined;
   }
 
-  /** For what the networks send by it, since somebody has made all of them so. */
-  #isWideEnough({ status }: PeerPath): boolean {
+  /** Bytes of the largest packets that networks send by it, which somebody may have made all of them for. It costs a look at all of them. */
+  #widest(): number {
     const { backend, view } = this.#deps;
     const by = [...view().networks()].filter((network) => isEncrypted(network) === (backend === 'wireguard'));
-    return by.length > 0 && by.every((network) => innerMtu(view(), network) <= status.mtu);
+    return by.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...by.map(innerMtus(view())));
   }
 
   /** Why nothing is to be looked at; it costs a look at all networks. */

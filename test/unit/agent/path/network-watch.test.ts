@@ -150,36 +150,99 @@ test.each([
   expect(words(H1)).toEqual([]);
 });
 
-test('many that are lost keep none of the others from being looked at', async () => {
+/** One host that watches these networks, all of whose members have a container on each; `beside`: what is sent without a network. */
+function watcher(
+  networks: readonly (typeof WEB)[],
+  members: readonly NodeRecord[],
+  beside: (watch: NetworkWatch, to: NodeRecord, data: Uint8Array) => void,
+) {
   const clock = new VirtualClock();
-  const networks = Array.from({ length: 40 }, (_, at) => ({ ...WEB, id: `n${at}`, name: `n${at}`, vni: 4_096 + at }));
+  const lab = { asked: 0, sent: 0, state: 'passes', moments: new Map<string, number>() };
+  const nodes = new Map([H1, ...members].map((node) => [node.id, node]));
+  const byId = new Map(networks.map((network) => [network.id, network]));
+  const ends = [...nodes.values()].map((node) => ({ nodeId: node.id, mac: macOf(node) }));
+  /** Whatever is asked of the cluster or of a path counts, and each endpoint that is gone through. */
+  const counted = <Args extends unknown[], Result>(answer: (...args: Args) => Result) => {
+    return (...args: Args) => {
+      const given = answer(...args);
+      lab.asked += Array.isArray(given) ? given.length : 1;
+      return given;
+    };
+  };
   const way = {
-    skipped: () => undefined,
-    status: () => ({ state: 'passes', mtu: 1_450 }) as never,
-    sendBeside: (_: NodeRecord, data: Uint8Array) => {
-      const receipt = { ...decodeNetworkProbe(data)!, kind: 'receipt', nodeId: H2.id, listens: true } as const;
-      queueMicrotask(() => watch.takeBeside(H2.id, encodeNetworkProbe(receipt)));
-    },
+    skipped: counted(() => undefined),
+    status: counted(() => ({ state: lab.state, mtu: 1_450 }) as never),
+    sendBeside: (to: NodeRecord, data: Uint8Array) => beside(watch, to, data),
+  };
+  const view = {
+    nodes: () => [...nodes.values()],
+    node: counted((id: string) => nodes.get(id)),
+    live: counted(() => ({ answersNetworks: true })),
+    network: counted((id: string) => byId.get(id)),
+    networks: counted(() => networks),
+    endpointsOn: counted(() => ends),
+    moment: counted((id: string) => lab.moments.get(id) ?? 1),
+  } as never;
+  const send = () => {
+    lab.sent += 1;
+    return true;
   };
   const watch: NetworkWatch = new NetworkWatch({
-    view: () =>
-      ({
-        nodes: () => [H1, H2],
-        node: (id: string) => [H1, H2].find((each) => each.id === id),
-        live: () => ({ answersNetworks: true }),
-        network: (id: string) => networks.find((each) => each.id === id),
-        networks: () => networks,
-        endpointsOn: () => [H1, H2].map((node) => ({ nodeId: node.id, mac: macOf(node) })),
-        moment: () => 1,
-      }) as never,
-    ...{ self: () => H1, hasOnNetwork: () => true, ways: { plain: way, wireguard: way } },
-    open: () => ({ send: () => true, isCurrent: () => true, close: () => undefined }),
+    ...{ view: () => view, self: () => H1, ways: { plain: way, wireguard: way } },
+    hasOnNetwork: counted((id: string) => byId.has(id)),
+    open: () => ({ send, isCurrent: () => true, close: () => undefined }),
     ...{ clock, random: seededRandom(1), logger: { warn: () => undefined, info: () => undefined } },
   });
   void watch.run(new AbortController().signal);
-  for (let gone = 0; gone < 300_000; gone += 250) {
-    await clock.advance(250);
-    await settle();
-  }
-  expect(watch.findings()).toHaveLength(networks.length);
+  const pass = async (ms: number) => {
+    for (let gone = 0; gone < ms; gone += 250) {
+      await clock.advance(250);
+      await settle();
+    }
+  };
+  return { lab, watch, pass };
+}
+
+const networksOf = (count: number) =>
+  Array.from({ length: count }, (_, at) => ({ ...WEB, id: `n${at}`, name: `n${at}`, vni: 4_096 + at }));
+
+test('many that are lost keep none of the others from being looked at', async () => {
+  const { watch, pass } = watcher(networksOf(40), [H2], (to, _, data) => {
+    const receipt = { ...decodeNetworkProbe(data)!, kind: 'receipt', nodeId: H2.id, listens: true } as const;
+    queueMicrotask(() => to.takeBeside(H2.id, encodeNetworkProbe(receipt)));
+  });
+  await pass(300_000);
+  expect(watch.findings()).toHaveLength(40);
+});
+
+test('a second costs what is due and a few questions per network, not what there is of pairs', async () => {
+  const [networks, members] = [200, 100];
+  const others = Array.from({ length: members }, (_, at) => ({
+    ...nodeOf(2),
+    ...{ id: `m${at}`.padEnd(32, '-'), name: `m${at}` },
+  }));
+  const { lab, watch, pass } = watcher(networksOf(networks), others, () => undefined);
+  const asked = async (ms: number) => {
+    [lab.asked, lab.sent] = [0, 0];
+    await pass(ms);
+    return lab.asked / (ms / 1_000);
+  };
+  // In each there are four pairs, and of each what two packets ask.
+  const FEW = 3 * networks + 4 * 64;
+  await pass(60_000);
+  expect(await asked(20_000)).toBeLessThan(FEW);
+  expect(lab.sent).toBe(20 * 4 * 2);
+  // Nothing can be known of any.
+  lab.state = 'lost';
+  expect(await asked(20_000)).toBeLessThan(FEW + 2 * 64 * 8);
+  expect(lab.sent).toBe(0);
+  lab.state = 'passes';
+  // One of the networks has become another: its members are gone through, once.
+  await pass(10_000);
+  lab.moments.set('n7', 2);
+  expect(await asked(1_000)).toBeLessThan(FEW + 3 * members);
+  expect(lab.sent).toBe(4 * 2);
+  lab.asked = 0;
+  watch.findings();
+  expect(lab.asked).toBe(0);
 });
