@@ -2,7 +2,7 @@
  * `--filter KEY=VALUE` of listings, with Docker's meaning: filters of one key widen the choice, different keys narrow it, labels
  * always narrow it.
  */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { nearest } from '../core/nearest.ts';
 import { collect, splitPair } from './argument.ts';
 import { UsageError } from './exit.ts';
@@ -56,12 +56,25 @@ export function hasLabel<T>(of: (row: T) => Readonly<Record<string, string>>): F
   };
 }
 
+/** What a value of it begins with, each up to its sign, like `name=`. */
+export class FilterOption extends Option {
+  readonly beginnings: readonly string[];
+
+  constructor(flags: string, description: string, beginnings: readonly string[]) {
+    super(flags, description);
+    this.beginnings = beginnings;
+  }
+}
+
 export function addFilterOption<T>(command: Command, filters: Filters<T>): Command {
-  return command.option(
-    '-f, --filter <key=value>',
-    `only those that fit: ${Object.keys(filters).join(', ')}; may be repeated`,
-    collect((text: string) => parseFilter(filters, text)),
-  );
+  const keys = Object.keys(filters);
+  const description = `only those that fit: ${keys.join(', ')}; may be repeated`;
+  const option = new FilterOption('-f, --filter <key=value>', description, beginningsOf(keys));
+  return command.addOption(option.argParser(collect((text: string) => parseFilter(filters, text))));
+}
+
+export function beginningsOf(keys: readonly string[]): string[] {
+  return keys.map((key) => `${key}=`);
 }
 
 /** Throws {@link UsageError} that lists the keys, or the values of the key. */

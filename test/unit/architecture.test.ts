@@ -131,6 +131,8 @@ const AGENT_ROOMS: Readonly<Record<string, readonly string[]>> = {
 const CORE_FOR_COMMAND = [
   'cidr.ts',
   'config/',
+  'dns/domain.ts',
+  'dns/static-names.ts',
   'endpoint-ports.ts',
   'errors.ts',
   'events/event-types.ts',
@@ -141,6 +143,7 @@ const CORE_FOR_COMMAND = [
   'names.ts',
   'nearest.ts',
   'network-filter.ts',
+  'publish.ts',
   'shell-word.ts',
   'subnets.ts',
   'token.ts',

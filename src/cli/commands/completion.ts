@@ -2,6 +2,7 @@
 import type { Command, Option } from 'commander';
 import { CONFIG_FLAG, flagOf, optionRows } from '../../core/config/option.ts';
 import { UsageError } from '../exit.ts';
+import { FilterOption } from '../filter.ts';
 import type { Session } from '../session.ts';
 
 /** Reads its own options, from the table. */
@@ -80,7 +81,8 @@ Examples:
 }
 
 export function bashCompletion(program: Command): string {
-  const { commands, plain, words, aliases } = partsOf(program);
+  const { commands, plain, words, aliases, filtered } = partsOf(program);
+  const filters = filtered.map(([path, beginnings]) => `    "${path}") words="${beginnings.join(' ')}" ;;`);
   const values = [
     ...Object.entries(NAMED_BY).map(([flag, list]) => `    ${flag}) words="$(${asked(list)})" ;;`),
     ...words.map(([flag, all]) => `    ${flag}) words="${all.join(' ')}" ;;`),
@@ -90,14 +92,26 @@ export function bashCompletion(program: Command): string {
   const named = NAMED.map(([paths, ...lists]) => {
     return `    ${paths.join('|')}) words="$words ${lists.map((list) => `$(${asked(list)})`).join(' ')}" ;;`;
   });
-  return `__overlayd_words() {
-  local path= word
+  return `__overlayd_path() {
+  local word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $path/$word in
       ${pathsOf(commands).join('|')}) path=$path/$word ;;
 ${aliases.map(([alias, path]) => `      ${alias}) path=${path} ;;`).join('\n')}
     esac
   done
+}
+__overlayd_filters() {
+  local path=
+  __overlayd_path
+  case "$before $path" in
+${filters.join('\n')}
+  esac
+  [ -z "$words" ] || compopt -o nospace 2>/dev/null || :
+}
+__overlayd_words() {
+  local path=
+  __overlayd_path
   case $path in
 ${cases.join('\n')}
   esac
@@ -112,6 +126,9 @@ _overlayd() {
   fi
   case $before in
 ${values.join('\n')}
+    --filter|-f)
+      __overlayd_filters
+      [ -n "$words" ] || __overlayd_words ;;
     *) __overlayd_words ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -121,7 +138,10 @@ complete -o default -F _overlayd overlayd`;
 
 /** As a file `_overlayd` of zsh's, or sourced. Its `path` and `words` are zsh's own. */
 export function zshCompletion(program: Command): string {
-  const { commands, plain, words, aliases } = partsOf(program);
+  const { commands, plain, words, aliases, filtered } = partsOf(program);
+  const filters = filtered.map(
+    ([path, beginnings]) => `    ("${path}") compadd -S '' -- ${beginnings.join(' ')}; return ;;`,
+  );
   const values = [
     ...Object.entries(NAMED_BY).map(([flag, list]) => `    (${flag}) names=(\${(f)"$(${asked(list)})"}) ;;`),
     ...words.map(([flag, all]) => `    (${flag}) names=(${all.join(' ')}) ;;`),
@@ -135,15 +155,18 @@ export function zshCompletion(program: Command): string {
 _overlayd() {
   local place= word
   local -a names
+  for word in "\${(@)words[2,CURRENT-1]}"; do
+    case $place/$word in
+      (${pathsOf(commands).join('|')}) place=$place/$word ;;
+${aliases.map(([alias, path]) => `      (${alias}) place=${path} ;;`).join('\n')}
+    esac
+  done
+  case "$words[CURRENT-1] $place" in
+${filters.join('\n')}
+  esac
   case $words[CURRENT-1] in
 ${values.join('\n')}
     (*)
-      for word in "\${(@)words[2,CURRENT-1]}"; do
-        case $place/$word in
-          (${pathsOf(commands).join('|')}) place=$place/$word ;;
-${aliases.map(([alias, path]) => `          (${alias}) place=${path} ;;`).join('\n')}
-        esac
-      done
       case $place in
 ${cases.join('\n')}
       esac
@@ -157,7 +180,10 @@ if [[ $funcstack[1] == _overlayd ]]; then _overlayd "$@"; else compdef _overlayd
 }
 
 export function fishCompletion(program: Command): string {
-  const { commands, plain, words, aliases } = partsOf(program);
+  const { commands, plain, words, aliases, filtered } = partsOf(program);
+  const filters = filtered.map(
+    ([path, beginnings]) => `    case '${path}'\n      printf '%s\\n' ${beginnings.join(' ')}\n      return`,
+  );
   const values = [
     ...Object.entries(NAMED_BY).map(([flag, list]) => `    case ${flag}\n      ${asked(list)}\n      return`),
     ...words.map(([flag, all]) => `    case ${flag}\n      printf '%s\\n' ${all.join(' ')}\n      return`),
@@ -177,6 +203,9 @@ ${values.join('\n')}
       set place $place/$word
 ${aliases.map(([alias, path]) => `    case ${alias}\n      set place ${path}`).join('\n')}
     end
+  end
+  switch "$before[-1] $place"
+${filters.join('\n')}
   end
   switch $place
 ${cases.join('\n')}
@@ -216,8 +245,20 @@ function partsOf(program: Command) {
   return {
     commands,
     words: [...words],
+    /** What values of `--filter` begin with: by how it is written, and by whose it is. */
+    filtered: commands.flatMap(({ path, options }) =>
+      options.flatMap((option) =>
+        option instanceof FilterOption
+          ? [option.long, option.short].flatMap((flag) =>
+              flag ? [[`${flag} ${path}`, option.beginnings] as const] : [],
+            )
+          : [],
+      ),
+    ),
     /** Of which nobody knows the values: files, at most. */
-    plain: [...taking].filter((flag) => !switches.has(flag) && !words.has(flag) && !Object.hasOwn(NAMED_BY, flag)),
+    plain: [...taking].filter(
+      (flag) => flag !== '--filter' && !switches.has(flag) && !words.has(flag) && !Object.hasOwn(NAMED_BY, flag),
+    ),
     aliases: commands.flatMap(({ aliases, path }) => aliases.map((alias) => [alias, path] as const)),
   };
 }

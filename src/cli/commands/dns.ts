@@ -1,7 +1,11 @@
 /** `dns add`, `dns rm` and `dns ls`: static names of networks. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { formatDuration, parseDuration } from '../../core/config/duration.ts';
+import { DOMAIN } from '../../core/dns/domain.ts';
+import { parseStaticSet, parseStaticValues, staticName, staticType } from '../../core/dns/static-names.ts';
+import { isOverlaydError } from '../../core/errors.ts';
 import type { DnsSet } from '../../gen/overlayd/v1/control.ts';
+import { checkLocally } from '../exit.ts';
 import { type Filters, isNamed, isOneOf } from '../filter.ts';
 import { addListOptions, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
@@ -48,6 +52,7 @@ Examples:
     .action(
       async (network: string, name: string, type: string, values: string[], { ttl }: { readonly ttl?: number }) => {
         const ttlSeconds = ttl === undefined ? undefined : ttl / 1_000;
+        checkTyped(network, [name, ...values], (owner) => parseStaticSet({ name, type, values, ttlSeconds }, owner));
         const set = await session.ask('adding the name', (client) =>
           client.addDns({ network, name, type, values, ttlSeconds }),
         );
@@ -70,6 +75,10 @@ function addRemove(dns: Command, session: Session): void {
       '\nExamples:\n  overlayd dns rm web db\n  overlayd dns rm web db A 192.0.2.10\n  overlayd dns rm web _http._tcp.api SRV',
     )
     .action(async (network: string, name: string, type: string | undefined, values: string[]) => {
+      checkTyped(network, [name, ...values], (owner) => {
+        staticName(name, owner, 'name');
+        if (type !== undefined) parseStaticValues(staticType(type), values, owner);
+      });
       const removed = await session.ask('removing the name', (client) =>
         client.removeDns({ network, name, type: type ?? '', values }),
       );
@@ -104,6 +113,18 @@ function addList(dns: Command, session: Session): void {
         id: (row) => `${row.name}.${row.networkName}`,
       });
     });
+}
+
+/** Before anybody is asked. Names that are given whole are left to the agent, which knows the network's name where `network` is its id. */
+function checkTyped(network: string, names: readonly string[], check: (owner: { readonly name: string }) => unknown) {
+  const isWhole = (name: string) => name === network || name.replace(/\.$/, '').endsWith(`.${DOMAIN}`);
+  checkLocally(() => {
+    try {
+      check({ name: network });
+    } catch (error) {
+      if (!isOverlaydError(error, 'invalid-name') || !names.some(isWhole)) throw error;
+    }
+  });
 }
 
 function ttlText({ ttlSeconds }: DnsSet): string {

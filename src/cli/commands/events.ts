@@ -8,6 +8,7 @@ import type { EventsQuery } from '../../gen/overlayd/v1/events.ts';
 import { collect, splitPair } from '../argument.ts';
 import type { ControlClient } from '../client.ts';
 import { UsageError } from '../exit.ts';
+import { beginningsOf, FilterOption } from '../filter.ts';
 import { type Format, parseFormat, printJson, timestamp } from '../output.ts';
 import { withSelf } from '../self.ts';
 import type { Session } from '../session.ts';
@@ -40,9 +41,10 @@ export function addEventsCommand(program: Command, session: Session): void {
     .option('--since <time>', 'from then on: 10m, 24h (ago), or a time like 2026-01-31T10:00:00Z')
     .option('--until <time>', 'up to then')
     .addOption(
-      new Option(
+      new FilterOption(
         '--filter <key=value>',
         'type=NAME, type=join-*, type=store (what it is about), node=NAME, network=NAME; may be given several times',
+        beginningsOf(KEYS),
       ).argParser(collect(parseFilter)),
     )
     .option('-f, --follow', 'go on with what happens; without --since nothing of before')

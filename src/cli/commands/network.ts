@@ -14,6 +14,7 @@ import {
 } from '../argument.ts';
 import { forEach } from '../each.ts';
 import { checkLocally, UsageError } from '../exit.ts';
+import { FilterOption } from '../filter.ts';
 import { inspectEach } from '../inspect.ts';
 import { NETWORK_FILTERS, parsePruneFilter } from '../network-filter.ts';
 import { DRIVER, networkInspection, networkRow, SCOPE } from '../network-json.ts';
@@ -253,10 +254,12 @@ function addPrune(network: Command, session: Session): void {
     .command('prune')
     .description('Remove all networks that no container is connected to')
     .option('-f, --force', 'do not ask')
-    .option(
-      '--filter <key=value>',
-      'only those that fit: until=24h, label=KEY[=VALUE], label!=KEY[=VALUE]; may be repeated',
-      collect(parsePruneFilter),
+    .addOption(
+      new FilterOption(
+        '--filter <key=value>',
+        'only those that fit: until=24h, label=KEY[=VALUE], label!=KEY[=VALUE]; may be repeated',
+        ['until=', 'label=', 'label!='],
+      ).argParser(collect(parsePruneFilter)),
     )
     .addHelpText(
       'after',

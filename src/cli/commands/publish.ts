@@ -1,7 +1,9 @@
 /** `publish`, `publish ls` and `publish rm`: ports of this host that lead to containers. */
 import type { Command } from 'commander';
+import { parseHostEnd, parsePublication } from '../../core/publish.ts';
 import type { Publication } from '../../gen/overlayd/v1/control.ts';
 import { forEach } from '../each.ts';
+import { checkLocally } from '../exit.ts';
 import { type Filters, fits, is, isNamed, isOneOf } from '../filter.ts';
 import { addListOptions, type ListOptions, printListing } from '../output.ts';
 import type { Session } from '../session.ts';
@@ -43,6 +45,7 @@ Examples:
   overlayd publish rm 8080`,
     )
     .action(async (publication: string) => {
+      checkLocally(() => parsePublication(publication));
       const published = await session.ask('publishing', (client) => client.publish({ publication }));
       session.warn(published.warnings);
       session.print(formatPublication(published.publication!));
@@ -57,6 +60,7 @@ function addRemove(publish: Command, session: Session): void {
     .argument('<port...>', '[IP:]PORT[/tcp|udp|sctp], or as it was published')
     .addHelpText('after', '\nExamples:\n  overlayd publish rm 8080\n  overlayd publish rm 192.0.2.1:53/udp')
     .action(async (publications: string[]) => {
+      for (const each of publications) checkLocally(() => parseHostEnd(each));
       await session.ask('taking the port back', (client) =>
         forEach(session, publications, async (publication) =>
           session.print(formatPublication(await client.unpublish({ publication }))),

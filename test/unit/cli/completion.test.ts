@@ -32,7 +32,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`,
       `overlayd() { ${LISTING}; }
 compdef() { :; }
 _files() { :; }
-compadd() { shift; local -a found; found=(\${(M)@:#$words[CURRENT]*}); (( $#found )) && print -l -- $found; }
+compadd() { while [[ $1 != -- ]] do shift; done; shift; local -a found; found=(\${(M)@:#$words[CURRENT]*}); (( $#found )) && print -l -- $found; }
 words=(${words.map((word) => `'${word}'`).join(' ')}) CURRENT=${words.length}
 ${zshCompletion(program)}
 _overlayd`,
@@ -93,6 +93,13 @@ describe.each(Object.keys(SHELLS))('in %s', (shell) => {
     ['overlayd inspect --type no', ['node']],
     ['overlayd node ls --format ', ['json']],
     ['overlayd network connect --name w', ['']],
+    // What lists are filtered by.
+    ['overlayd node ls --filter s', ['self=', 'state=']],
+    ['overlayd node list -f s', ['self=', 'state=']],
+    ['overlayd dns ls web --filter ', ['name=', 'network=', 'type=', 'value=']],
+    ['overlayd network prune --filter l', ['label=', 'label!=']],
+    ['overlayd events --filter n', ['node=', 'network=']],
+    ['overlayd network rm -f w', ['web']],
   ])('%s is completed', (line, expected) => {
     expect(SHELLS[shell]!(line).toSorted()).toEqual(expected.toSorted());
   });
