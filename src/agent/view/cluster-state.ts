@@ -231,6 +231,11 @@ export class ClusterState {
       : undefined;
   }
 
+  /** For who keeps a copy: what is there now, and what comes while it is read, which the next `delta` tells again. */
+  list(): ReturnType<Replica['list']> {
+    return this.#replica.list();
+  }
+
   /** What a member said, without what cannot be. */
   screen(message: GossipMessage): GossipMessage {
     const { message: sound, nonsense } = screen(message, this.height, this.#epoch);

@@ -151,6 +151,14 @@ export class RecordTable {
     for (const slot of found.sort((a, b) => revisions[a]! - revisions[b]!)) yield this.#recordAt(slot);
   }
 
+  /** All that is no tombstone, in any order. What comes while somebody goes through it may be left out. */
+  *all(): Generator<TableRecord> {
+    for (let slot = 0; slot < this.#used; slot++) {
+      const { groups, subjects } = this.#slots;
+      if (groups[slot] !== FREE && subjects[slot] !== GONE) yield this.#recordAt(slot);
+    }
+  }
+
   /** What there is of a group, e.g. `/overlayd/v2/addresses/<network id>/`. */
   *below(group: string): Generator<ParsedRecord> {
     const { groups, subjects } = this.#slots;

@@ -317,6 +317,12 @@ export class Replica {
     return { from: peer.completeTo, to, records };
   }
 
+  /** All that a peer that holds nothing is told, in any order, and up to which revision it has all of the beginning with it. */
+  list(): { readonly revision: number; readonly records: Iterable<GossipRecord> } {
+    const revision = Math.max(this.completeTo, this.#highest);
+    return { revision, records: this.#followed ? this.#known.all() : this.shown.each() };
+  }
+
   /** Does something to a key, and notes whether what is shown of it changed. */
   #show(key: string, act: () => unknown, changes: RecordChange[]): void {
     const before = this.shown.get(key)?.value;

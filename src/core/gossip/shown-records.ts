@@ -40,6 +40,12 @@ export class ShownRecords {
     for (const record of this.since(0)) if (isHeld(record)) yield record;
   }
 
+  /** The same in any order, as `RecordTable.all`: nothing is sorted, and time may pass while somebody goes through it. */
+  *each(): Iterable<HeldRecord> {
+    for (const record of this.known.all()) if (isHeld(record) && !this.#used(record.key)) yield record;
+    for (const record of this.heard.values()) if (record.used && isHeld(record)) yield record;
+  }
+
   /** What there is of a group, e.g. `/overlayd/v2/addresses/<network id>/`. */
   below(group: string): Iterable<ParsedRecord> {
     return this.#with(this.known.below(group), ({ key }) => key.startsWith(group));

@@ -171,7 +171,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
     ...eventHandlers(deps),
     ...driftHandlers(deps, nodeRef),
     ...lookHandlers(deps),
-    ...recordHandlers(deps.status, membership),
+    ...recordHandlers({ ...deps.status, clock: deps.clock }, membership),
 
     createToken: (request: CreateTokenRequest) => active().keepers.ask('createToken', request),
     listTokens: async () => {

@@ -2,8 +2,12 @@
 import type { Membership } from '../../agent/lifecycle.ts';
 import { tellRecords } from '../../agent/view/told-records.ts';
 import type { RecordsPart, RecordsRequest } from '../../gen/overlayd/v1/control.ts';
+import type { Clock } from '../../ports/runtime.ts';
 
-export function recordHandlers({ startedAtMs }: { readonly startedAtMs: number }, any: () => Membership) {
+export function recordHandlers(
+  { startedAtMs, clock }: { readonly startedAtMs: number; readonly clock: Pick<Clock, 'sleep'> },
+  any: () => Membership,
+) {
   return {
     getRecords: async (
       asked: RecordsRequest,
@@ -13,6 +17,8 @@ export function recordHandlers({ startedAtMs }: { readonly startedAtMs: number }
       for (const { records, ...part } of tellRecords(any().member.state, asked, startedAtMs)) {
         if (gone.aborted) return;
         await emit({ ...part, records: records.map(({ key, revision, value }) => ({ key, revision, value })) });
+        // Whoever takes all at once must not have the agent to himself.
+        if (part.whole) await clock.sleep(0, gone).catch(() => undefined);
       }
     },
   };

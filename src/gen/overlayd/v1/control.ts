@@ -1014,7 +1014,7 @@ export interface RecordsPart {
   life: string;
   /** The records are of a list of all, which begins with the first part that says so. */
   whole: boolean;
-  /** Up to here the copy has all, with this part. */
+  /** Up to here the copy has all, with this part; 0: more of the list of all follows. */
   revision: number;
   records: CopiedRecord[];
 }

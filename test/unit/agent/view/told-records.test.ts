@@ -100,6 +100,18 @@ describe('the records that are told', () => {
     expect(parts.every(({ whole }) => whole)).toBe(true);
     expect(parts.at(-1)!.revision).toBe(3_000);
     expect(parts.flatMap(({ records }) => records).length).toBe(2_000 + BASE.length - 2);
+    expect(parts.slice(0, -1).every(({ revision }) => revision === 0)).toBe(true);
+  });
+
+  test('are all again where so much changed that it is no less', () => {
+    const state = agent();
+    const [{ life, revision }] = partsOf(state) as [RecordsPart];
+    const many = Array.from({ length: 4_000 }, (_, at) => {
+      const record = endpointRecord({ id: `f${at}`.padStart(64, '0'), name: `m${at}`, address: '10.0.1.9' });
+      return put(20 + at, keys.endpoint(record), record);
+    });
+    state.mergeEvents(5_000, many);
+    expect(partsOf(state, life, revision)[0]).toMatchObject({ whole: true });
   });
 });
 
@@ -129,6 +141,38 @@ describe('a copy of them', () => {
     state.mergeSnapshot(5, BASE.slice(0, 3));
     expect(await mirror.look(askOf(state))).toMatchObject({ all: true });
     same();
+  });
+
+  test('is so in the end, whatever changes while all of it is told', async () => {
+    const state = agent();
+    const many = Array.from({ length: 1_000 }, (_, at) => {
+      const record = endpointRecord({
+        id: `f${at}`.padStart(64, '0'),
+        name: `m${at}`,
+        address: `10.1.${at >> 8}.${at & 255}`,
+      });
+      return put(20 + at, keys.endpoint(record), record);
+    });
+    state.mergeEvents(3_000, many);
+    const mirror = new ClusterMirror();
+    let revision = 3_000;
+    await mirror.look(async (request, onTold) => {
+      for (const { records, ...part } of tellRecords(state, request, RUN)) {
+        onTold({ ...part, records: records.map(({ key, revision, value }) => ({ key, revision, value })) });
+        // One of those that were told goes, another one comes, in its place perhaps, and a third one changes.
+        const [first, second] = records.filter(({ key }) => key.includes('/endpoints/'));
+        revision++;
+        state.mergeEvents(revision, [
+          gone(revision, first!.key),
+          put(revision, keys.endpoint(endpoint(revision - 3_000 + 2)), endpoint(revision - 3_000 + 2)),
+          put(revision, second!.key, second!.value!.replace(/"name":"m/, '"name":"other')),
+        ]);
+      }
+    });
+    expect(revision).toBeGreaterThan(3_005);
+    await mirror.look(askOf(state));
+    const sorted = (of: Iterable<{ readonly id: string }>) => [...of].sort((a, b) => (a.id < b.id ? -1 : 1));
+    expect(sorted(mirror.view.endpointsOn('n1'))).toEqual(sorted(state.view.endpointsOn('n1')));
   });
 
   test('asks for what it lacks alone', async () => {
