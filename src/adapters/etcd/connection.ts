@@ -151,8 +151,8 @@ export class EtcdConnection {
       const startedAt = this.#clock.elapsed();
       const timeoutMs = Math.max(1, Math.min(attemptMs, endsAt - startedAt));
       const answered = new AbortController();
-      const isAlone = () => this.#outlook.isAlone(this.#target.endpoints, link.endpoint, link.isHeard);
-      const lost = whenLost({ clock: this.#clock, link, isAlone, answered: answered.signal });
+      const look = () => this.#outlook.look(this.#target.endpoints, link.endpoint, link.isHeard);
+      const lost = whenLost({ clock: this.#clock, link, look, answered: answered.signal });
       try {
         const either = [lost, signal, repeatable ? link.over : undefined].filter((each) => each !== undefined);
         onSend?.(this.#revision);
@@ -295,7 +295,8 @@ export class EtcdConnection {
     const { patienceMs } = this.#outlook;
     const begunAt = this.#clock.elapsed();
     const isWorthIt = () => isElecting(failures.values(), endpoints.length, this.#clock.elapsed() - begunAt);
-    const isAlone = (endpoint: string) => this.#outlook.isAlone(endpoints, endpoint, async () => true);
+    const isAlone = async (endpoint: string) =>
+      (await this.#outlook.look(endpoints, endpoint, async () => true)) === 'alone';
     const hope = { clock: this.#clock, failures, endpoints: endpoints.length, patienceMs, isAlone };
     void untilHopeless(hope, over.signal).then(
       () => hopeless.abort(new AggregateError(failures.values())),

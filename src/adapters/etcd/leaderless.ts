@@ -8,6 +8,7 @@ import type { OverlaydError } from '../../core/errors.ts';
 import { majority } from '../../core/store-plan.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Link } from './link.ts';
+import type { Verdict } from './outlook.ts';
 import { isThere, LEADER_LOST, MAJORITY_LOST, NO_LEADER, StatusError, statusOf } from './store-error.ts';
 
 /** A call that takes longer may wait for a leader that is gone. */
@@ -28,27 +29,35 @@ export class MajorityLost extends StatusError {
   }
 }
 
+/** Its host takes no connection any more, while another member answers. */
+export class HostLost extends StatusError {
+  constructor() {
+    super(status.UNAVAILABLE, 'its host is gone, or cut off');
+  }
+}
+
 export interface VigilDeps {
   readonly clock: Pick<Clock, 'sleep'>;
   /** To the member that has the call. */
   readonly link: Pick<Link, 'isLeaderless'>;
-  /** Whether no other member answers. Never rejects. */
-  readonly isAlone: () => Promise<boolean>;
+  /** How it is with that member and the others. Never rejects. */
+  readonly look: () => Promise<Verdict>;
   /** The call. */
   readonly answered: AbortSignal;
 }
 
 /**
  * The signal aborts when a call that takes long cannot be answered any more, for the reason that it has then: the member that has it
- * says that it knows of no leader, or no other one is there, so that it will. What it took may have been done. It is asked now
+ * says that it knows of no leader, or no other one is there, so that it will, or its host is gone. What it took may have been done. It is asked now
  * and then as long as the call is not `answered`.
  */
-export function whenLost({ clock, link, isAlone, answered }: VigilDeps): AbortSignal {
+export function whenLost({ clock, link, look, answered }: VigilDeps): AbortSignal {
   const lost = new AbortController();
   const watch = async () => {
     await clock.sleep(VIGIL_MS, answered);
-    const outlook = isAlone().then((isSo) => {
-      if (isSo && !answered.aborted) lost.abort(new MajorityLost());
+    const outlook = look().then((verdict) => {
+      if (verdict === 'well' || answered.aborted) return;
+      lost.abort(verdict === 'alone' ? new MajorityLost() : new HostLost());
     });
     while (!(await link.isLeaderless(answered))) await clock.sleep(AGAIN_MS, answered);
     // While others answer one is being elected.

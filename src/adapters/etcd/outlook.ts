@@ -4,10 +4,16 @@
  * takes long all endpoints are asked how they are, each on a new connection. Silence alone proves nothing: it counts where the
  * member that has the call answers, and the others take many times as long as it does, and as calls usually do, which of members
  * far apart is long. Where not even the kernels of the others take a connection their hosts are gone, or cut off, which is
- * certain sooner: that takes one packet there and back, and no processor time of anybody's. Nothing is counted: a member may be listed with several
- * addresses.
+ * certain sooner: that takes one packet there and back, and no processor time of anybody's. The same is so of the member that has
+ * the call, where another one answers. Nothing is counted: a member may be listed with several addresses.
  */
 import type { Clock } from '../../ports/runtime.ts';
+
+/** `alone`: none of the others answers. `gone`: the one that was asked has no host any more, and another one answers. */
+export type Verdict = 'alone' | 'gone' | 'well';
+
+/** Whether a member says anything on the connection that there is. Never rejects. */
+export type IsHeard = (signal: AbortSignal) => Promise<boolean>;
 
 export interface OutlookDeps {
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
@@ -47,7 +53,7 @@ export class Outlook {
   readonly #deps: OutlookDeps;
   /** What the last calls took, in milliseconds. */
   readonly #took: number[] = [];
-  #asking: Promise<boolean> | undefined;
+  #asking: Promise<Verdict> | undefined;
   #goodUntil = Number.NEGATIVE_INFINITY;
 
   constructor(deps: OutlookDeps) {
@@ -69,71 +75,64 @@ export class Outlook {
     return this.#took.length > 0 ? Math.min(MOST_USUAL_MS, ...this.#took) : USUAL_MS;
   }
 
-  /**
-   * True: none of the endpoints answers but `own`. `isHeard`: whether that one answers on the connection that there is; never rejects.
-   * Never rejects itself.
-   */
-  async isAlone(
-    endpoints: readonly string[],
-    own: string,
-    isHeard: (signal: AbortSignal) => Promise<boolean>,
-  ): Promise<boolean> {
+  /** How it is with `own`, which has a call, and the others. Never rejects. */
+  async look(endpoints: readonly string[], own: string, isHeard: IsHeard): Promise<Verdict> {
     const { clock } = this.#deps;
-    if (endpoints.length < FEWEST || !endpoints.includes(own) || clock.elapsed() < this.#goodUntil) return false;
+    if (endpoints.length < FEWEST || !endpoints.includes(own) || clock.elapsed() < this.#goodUntil) return 'well';
     this.#asking ??= this.#ask(endpoints, own, isHeard).finally(() => {
       this.#asking = undefined;
     });
     return await this.#asking;
   }
 
-  async #ask(
-    endpoints: readonly string[],
-    own: string,
-    isHeard: (signal: AbortSignal) => Promise<boolean>,
-  ): Promise<boolean> {
-    const { clock } = this.#deps;
+  async #ask(endpoints: readonly string[], own: string, isHeard: IsHeard): Promise<Verdict> {
     const over = new AbortController();
-    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const { promise, resolve } = Promise.withResolvers<Verdict>();
     const others = endpoints.filter((endpoint) => endpoint !== own);
-    // The end of the question ends both.
-    void this.#listen(own, others, resolve, over.signal).catch(() => undefined);
-    void this.#knock(others, isHeard, over.signal).then(
-      (isDark) => isDark && resolve(true),
+    const heard = isHeard(over.signal);
+    const isAnyThere = () =>
+      void this.#isGone(own, heard, over.signal).then(
+        (isGone) => resolve(isGone ? 'gone' : 'well'),
+        () => undefined,
+      );
+    // The end of the question ends all of them.
+    void this.#listen(own, others, { tell: resolve, isAnyThere }, over.signal).catch(() => undefined);
+    void this.#knock(others, heard, over.signal).then(
+      (isDark) => isDark && resolve('alone'),
       () => undefined,
     );
-    const isAlone = await promise;
+    const verdict = await promise;
     over.abort();
-    if (!isAlone) this.#goodUntil = clock.elapsed() + GOOD_MS;
-    return isAlone;
+    if (verdict === 'well') this.#goodUntil = this.#deps.clock.elapsed() + GOOD_MS;
+    return verdict;
   }
 
   /** What the members say, each on a new connection. */
   async #listen(
     own: string,
     others: readonly string[],
-    tell: (isAlone: boolean) => void,
+    { tell, isAnyThere }: { readonly tell: (verdict: Verdict) => void; readonly isAnyThere: () => void },
     signal: AbortSignal,
   ): Promise<void> {
     const { clock, isThere } = this.#deps;
     const startedAt = clock.elapsed();
+    let isOthers = false;
     const answers = others.map((endpoint) =>
       isThere(endpoint, signal).then((isOne) => {
-        if (isOne) tell(false);
+        if (!isOne || isOthers) return;
+        isOthers = true;
+        isAnyThere();
       }),
     );
-    if (!(await isThere(own, signal))) return tell(false);
+    if (!(await isThere(own, signal)) || isOthers) return tell('well');
     const tookMs = clock.elapsed() - startedAt;
     const patienceMs = Math.max(SILENT_MS, tookMs * SLOWER, this.#usualMs * LONGER);
     await Promise.race([Promise.all(answers), this.#wait(patienceMs - tookMs, signal)]);
-    tell(true);
+    tell(isOthers ? 'well' : 'alone');
   }
 
   /** Whether no host of the others takes a connection, while our own member is heard. */
-  async #knock(
-    others: readonly string[],
-    isHeard: (signal: AbortSignal) => Promise<boolean>,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async #knock(others: readonly string[], heard: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
     const { clock, takesConnections } = this.#deps;
     await clock.sleep(WELL_MS, signal);
     let isTaken = false;
@@ -142,12 +141,21 @@ export class Outlook {
         isTaken ||= isOne;
       }),
     );
-    const patienceMs = Math.max(DARK_MS, this.#usualMs * DARK_TIMES);
     const [isOwnHeard] = await Promise.all([
-      isHeard(signal),
-      Promise.race([Promise.all(knocks), this.#wait(patienceMs, signal)]),
+      heard,
+      Promise.race([Promise.all(knocks), this.#wait(this.#darkMs, signal)]),
     ]);
     return isOwnHeard && !isTaken;
+  }
+
+  /** Whether it is not heard, and its host neither takes nor refuses a connection. */
+  async #isGone(own: string, heard: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
+    const isThere = Promise.race([heard, this.#deps.takesConnections(own, signal)]).then(() => true);
+    return !(await Promise.race([isThere, this.#wait(this.#darkMs, signal).then(() => false)]));
+  }
+
+  get #darkMs(): number {
+    return Math.max(DARK_MS, this.#usualMs * DARK_TIMES);
   }
 
   async #wait(ms: number, signal: AbortSignal): Promise<void> {
