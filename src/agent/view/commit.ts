@@ -8,6 +8,7 @@ import type { GossipRecord } from '../../core/gossip/message.ts';
 import { decodeStoreGate, encodeRecord } from '../../core/record-codec.ts';
 import { keys, type StoreGate } from '../../core/records.ts';
 import type { ClusterStore, Compare, TxnResult, Write } from '../../ports/store.ts';
+import { SharedTransactions } from './shared-transactions.ts';
 
 export type Change =
   /** A string is written as it is. */
@@ -21,7 +22,7 @@ export interface Committed {
 }
 
 /**
- * All compares hold: the changes are made, and the peers are being told. Undefined: one does not hold, nothing happened.
+ * All compares hold: the changes are made, perhaps at one revision with others', and the peers are being told. Undefined: one does not hold, nothing happened.
  * Throws what `ClusterStore.txn` throws; after `store-unavailable` it may have happened or not, and nobody is told. Throws
  * `store-unavailable` too while records are copied from one store to another: then nothing happened.
  */
@@ -35,14 +36,15 @@ export interface CommitDeps {
 }
 
 export function committing({ store, learn, push }: CommitDeps): Commit {
-  return async (compares, changes) => {
-    const writes = changes.map(encode);
+  const transactions = new SharedTransactions<Committed>(async ({ compares, writes }) => {
     const result = await store.txn([GATE_OPEN, ...compares], writes);
-    if (!result.succeeded) return await refuseWhileGated(store);
+    if (!result.succeeded) return undefined;
     const written = recordsOf(writes, result);
     learn(written);
     return { revision: result.revision, told: push(written) };
-  };
+  });
+  return async (compares, changes) =>
+    (await transactions.run({ compares, writes: changes.map(encode) })) ?? (await refuseWhileGated(store));
 }
 
 /** Of a host that is no member yet, or has stopped being one: it has no view, and the members hear of it from etcd. */
