@@ -53,7 +53,10 @@ test('what waits while two are under way goes as one, and each is told', async (
 
 test('of two that claim the same the later one loses, and of one that says of what another writes nothing is lost', async () => {
   const { asked, outcomes, run } = make();
-  const after: Transaction = { compares: [{ kind: 'exists', key: '/same' }], writes: [{ kind: 'delete', key: '/same' }] };
+  const after: Transaction = {
+    compares: [{ kind: 'exists', key: '/same' }],
+    writes: [{ kind: 'delete', key: '/same' }],
+  };
   const running = [...claims(2), claim('/same', 'a'), claim('/same', 'b'), claim('/other'), after].map(run);
   const [, , first, second, other, last] = await outcomes(running);
   expect([typeof first, typeof second, typeof other, typeof last]).toEqual(['number', 'undefined', 'number', 'number']);
