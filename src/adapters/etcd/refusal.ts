@@ -3,10 +3,11 @@
  * when that goes well which was refused: who may not write still reads, who has lost its user is still told of alarms, and who may not
  * write some keys writes others. What nobody asks for any more is refused to nobody.
  */
+import { status } from '@grpc/grpc-js';
 import { areaOf } from '../../core/store-rights.ts';
 import { KVService, type PutRequest, type RangeRequest, type RequestOp, type TxnRequest } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
-import { isRefusalOfUser } from './store-error.ts';
+import { isRefusalOfUser, statusOf } from './store-error.ts';
 
 /** What a call was for; `alarms`: it was asked for them, and there are none. */
 export type Purpose = 'read' | 'write' | 'alarms' | 'other';
@@ -24,7 +25,9 @@ export const ALARMS: Asked = { purpose: 'alarms', areas: [] };
 const REMEMBERED_MS = 10 * 60_000;
 const MOST = 64;
 
-interface Refused extends Asked {
+interface Refused {
+  /** `connection`: all of it, as by TLS. */
+  readonly purpose: Purpose | 'connection';
   readonly text: string;
   readonly at: number;
   /** Of its areas those of which nothing went well since. */
@@ -75,17 +78,17 @@ export class Refusal {
 
   begin(text: string, error: unknown, asked: Asked): void {
     this.#forget();
-    // Out of space, or of who we are as a whole.
-    const { areas, purpose } = isRefusalOfUser(error) ? asked : OTHER;
+    const { areas, purpose } = refusedBy(error, asked);
     if (this.#all.size === 0) this.#deps.logger.error({ reason: text }, 'etcd refuses what is asked of it');
     const name = [purpose, ...areas].join();
     this.#all.delete(name);
-    this.#all.set(name, { purpose, areas, text, at: this.#deps.clock.elapsed(), left: new Set(areas) });
+    this.#all.set(name, { purpose, text, at: this.#deps.clock.elapsed(), left: new Set(areas) });
     if (this.#all.size > MOST) this.#all.delete(this.#all.keys().next().value!);
   }
 
   wentWell({ areas, purpose }: Asked): void {
     this.#end((refused) => {
+      if (refused.purpose === 'connection') return true;
       if (refused.purpose === 'other') return purpose === 'write' || purpose === 'alarms';
       if (refused.purpose !== purpose) return false;
       for (const area of areas) refused.left.delete(area);
@@ -103,4 +106,10 @@ export class Refusal {
     for (const [name, refused] of this.#all) if (isOver(refused)) this.#all.delete(name);
     if (this.#all.size === 0) this.#deps.logger.info({}, 'etcd refuses nothing any more');
   }
+}
+
+function refusedBy(error: unknown, asked: Asked): Pick<Refused, 'purpose'> & Pick<Asked, 'areas'> {
+  if (statusOf(error).code === status.UNAVAILABLE) return { purpose: 'connection', areas: [] };
+  // Else out of space, or of who we are as a whole.
+  return isRefusalOfUser(error) ? asked : OTHER;
 }

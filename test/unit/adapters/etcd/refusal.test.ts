@@ -7,6 +7,7 @@ import { keys, PREFIX } from '../../../../src/core/records.ts';
 import { KVService, LeaseService, MaintenanceService, TxnRequest } from '../../../../src/gen/etcd/rpc.ts';
 
 const DENIED = new StatusError(status.PERMISSION_DENIED, 'etcdserver: permission denied');
+const UNTRUSTED = new StatusError(status.UNAVAILABLE, 'unable to verify the first certificate');
 const FULL = new StatusError(status.RESOURCE_EXHAUSTED, 'etcdserver: mvcc: database space exceeded');
 const [BEGUN, ENDED] = ['etcd refuses what is asked of it', 'etcd refuses nothing any more'];
 
@@ -27,6 +28,8 @@ test.each<[what: string, error: StatusError, of: readonly Asked[], ends: readonl
   ['who may write some keys', DENIED, [write('a')], [write('a', 'b')], [write('b')]],
   ['who may write one of two together', DENIED, [write('a', 'b')], [write('a')], [write('b'), write('c')]],
   ['who may read some keys', DENIED, [read('a')], [read('a')], [read('b'), read('')]],
+  // A member that only reads, and is not told of alarms, has nothing else by which it could end.
+  ['a certificate that was not good', UNTRUSTED, [write('a')], [read('b'), write('b'), ALARMS, OTHER], []],
   ['an etcd without space', FULL, [write('a')], [write('b'), ALARMS], [read('a'), OTHER]],
 ])('%s is refused until that goes well which was refused, and the log says so once', (_, error, of, ends, not) => {
   for (const end of ends) {
