@@ -141,7 +141,11 @@ describe('joining', () => {
   test('a node that is removed by force is a member no more', async () => {
     const [one, five] = [lab().host(1), lab().host(5)];
     await one.mustOverlayd('node', 'rm', '--force', 'h5');
-    await until('h5 to notice', async () => (await five.json('status')).State !== 'ready');
+    await until('h5 to know why', async () => {
+      const { Problems } = await five.json('status');
+      if (Problems.some((text: string) => text.includes('removed from the cluster'))) return true;
+      throw new Error(Problems.join('; '));
+    });
     for (const args of [
       ['network', 'create', 'intruder'],
       ['token', 'create'],
