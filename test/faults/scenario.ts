@@ -22,3 +22,9 @@ export interface Scenario {
   /** What is not tested, and why. */
   readonly why?: string;
 }
+
+const of =
+  (suite: Proof['suite']) =>
+  (file: string, test?: string): Proof => ({ suite, file, ...(test !== undefined && { test }) });
+
+export const [unit, sim, netns, e2e] = [of('unit'), of('sim'), of('netns'), of('e2e')];
