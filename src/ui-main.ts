@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { createControlClient } from './adapters/grpc/control.ts';
 import { listenOn } from './adapters/plugin-socket.ts';
-import { stayInBackground } from './adapters/system/background.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
 import { OverlaydError } from './core/errors.ts';
 import { formatHostPort } from './core/host-port.ts';
@@ -35,8 +34,6 @@ const FILES = import.meta.filename.endsWith('.ts')
 
 /** Serves until the signal aborts. Throws `conflict` when the address is taken, `config-invalid` when it is none of this host. */
 export async function runUi(options: UiOptions, signal: AbortSignal): Promise<void> {
-  // What a page shows is no hurry; names and containers on this host are.
-  stayInBackground();
   const agent = createControlClient(options.socketPath);
   const clock = systemClock;
   const follower = new Follower({ agent, clock }, { run: systemRandom.hex(8), writable: options.write });

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClusterState, Walk } from '../../src/core/page/contract.ts';
@@ -41,6 +41,18 @@ async function open(where: string): Promise<Page> {
 test('the socket is its owner’s alone', async () => {
   const { mode } = await stat(hosts()[0].path(SOCKET));
   expect(mode & 0o777).toBe(0o600);
+});
+
+test('names and containers have the processors before the page', async () => {
+  const tasks = `/proc/${await serving.pid()}/task`;
+  const stats = await Promise.all(
+    (await readdir(tasks)).map((thread) => readFile(`${tasks}/${thread}/stat`, 'utf8').catch(() => undefined)),
+  );
+  // proc_pid_stat(5): field 19; the name before it may have blanks.
+  const niceOf = (stat: string) => Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  const seen = stats.flatMap((stat) => (stat === undefined ? [] : [niceOf(stat)]));
+  expect(seen.length).toBeGreaterThan(1);
+  expect(new Set(seen)).toEqual(new Set([10]));
 });
 
 test('the page follows what commands on other hosts do', async () => {
