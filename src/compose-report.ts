@@ -52,7 +52,7 @@ export function composeReport(
   const report = new Report({ lifecycle, clock, ofHost });
   const doctor: Doctor = new Doctor(
     {
-      ...{ report, kernel, clock, neighbourOverflows, disk: () => diskRoom(dataDir) },
+      ...{ report, kernel, clock, disk: () => diskRoom(dataDir), neighbourOverflows: () => neighbourOverflows() },
       strayAddresses: async ({ keepers, member, store }, network) => {
         const ipam = ipamRepair({ clock, logger, store, member: () => member }, { quarantineSeconds }, keepers);
         return (await ipam.check(network)).findings.map(({ what }) => what);

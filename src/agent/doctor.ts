@@ -13,12 +13,13 @@ import {
   judgeForwarding,
   judgeKeepers,
   judgeLeftOvers,
-  judgeNeighbours,
   judgePool,
   judgeStoreFile,
   judgeStoreSpeed,
   judgeStrays,
   judgeVersions,
+  type NeighbourOverflows,
+  NeighbourTables,
   pathsSeen,
   type Seen,
   withNetworks,
@@ -52,8 +53,7 @@ export interface DoctorDeps {
   readonly disk: () => Promise<DiskRoom>;
   /** Of etcd's records of that network's addresses, or of all: what contradicts itself or is nobody's, in words. */
   readonly strayAddresses: (membership: Membership, network: string) => Promise<readonly string[]>;
-  /** How often the kernel's table of neighbours was full; undefined where the kernel does not tell. */
-  readonly neighbourOverflows: () => Promise<number | undefined>;
+  readonly neighbourOverflows: () => Promise<NeighbourOverflows>;
 }
 
 export interface DoctorOptions {
@@ -100,6 +100,7 @@ export class Doctor {
   readonly #options: DoctorOptions;
   readonly #times = new FindingTimes();
   readonly #standing = new Standing();
+  readonly #neighbours = new NeighbourTables();
   #nextPeer = 0;
 
   constructor(deps: DoctorDeps, options: DoctorOptions) {
@@ -223,11 +224,14 @@ export class Doctor {
   }
 
   #ofHost(): Look[] {
-    const { disk, neighbourOverflows } = this.#deps;
+    const { clock, disk, neighbourOverflows } = this.#deps;
     const { dataDir } = this.#options;
     return [
       look('disk', ['disk-full'], async () => ({ findings: judgeDisk(await disk(), dataDir) })),
-      look('kernel', [], async () => ({ findings: judgeNeighbours(await neighbourOverflows()) })),
+      look('kernel', ['neighbours-overflowed'], async () => {
+        this.#neighbours.note(await neighbourOverflows(), clock.now());
+        return { findings: this.#neighbours.findings() };
+      }),
     ];
   }
 
@@ -348,7 +352,7 @@ function isKeeper({ self, view }: Pick<Member, 'self' | 'view'>): boolean {
 
 /** Whether looks that nobody asks for come to what it is of: they do not find that a host, a network is gone. */
 function isMeant(member: Member | undefined, { code, subject }: Found): boolean {
-  if (code === 'disk-full') return true;
+  if (code === 'disk-full' || code === 'neighbours-overflowed') return true;
   if (!member) return false;
   const isNamed = ({ name }: { readonly name: string }) => name === subject;
   if (code === 'gossip-blocked' || code === 'join-blocked')

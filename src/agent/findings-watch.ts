@@ -23,7 +23,7 @@ const FIRST_MS = 5_000;
 const TOLD_ELSEWHERE: ReadonlySet<FindingCode> = new Set([
   ...(['data-path-lost', 'data-path-loss', 'network-path-lost', 'path-mtu', 'clock-skew'] as const),
   ...(['data-port-filtered', 'egress-filtered', 'published-filtered', 'sent-in-clear'] as const),
-  ...(['host-lacks', 'kernel-refused', 'address-lost', 'member-away', 'network-full', 'not-started'] as const),
+  ...(['host-lacks', 'kernel-refused', 'address-lost', 'member-away', 'not-started'] as const),
 ]);
 
 export class FindingsWatch {

@@ -23,7 +23,7 @@ import { LocalEndpoints } from './endpoints/local-endpoints.ts';
 import { describeOwn, ownRecords, storeProblems } from './endpoints/own-holdings.ts';
 import { EngineEndpoints } from './engine/endpoints.ts';
 import { HiddenMembers } from './hidden-members.ts';
-import { FullNetworks } from './host/full-networks.ts';
+import { fullNetworks } from './host/full-networks.ts';
 import { ReturnWays } from './host/return-ways.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { keepSaved } from './keep-saved.ts';
@@ -68,7 +68,6 @@ export class Member {
   readonly #selfRecord: SelfRecord;
   readonly #level: LevelWatch;
   readonly #addresses = new MemberAddresses();
-  readonly #fullNetworks: FullNetworks;
   readonly #hidden: HiddenMembers;
   readonly #adoption: Adoption;
   #serviceAddress = false;
@@ -111,7 +110,6 @@ export class Member {
     const remember = () => this.local.save();
     this.#level = new LevelWatch({ store, state, remember, onUnspoken: ports.onUnspoken }, options.agent);
     this.#hidden = new HiddenMembers({ logger, liveness: (nodeId) => this.liveness(nodeId) });
-    this.#fullNetworks = new FullNetworks({ view: state.view, local: this.local, logger });
     this.#adoption = new Adoption({ local: this.local, kernel: ports.kernel, view: state.view, logger }, { selfId });
     this.#detector = new FailureDetector({ selfId, intervalMs: options.gossipIntervalMs });
     this.#watch = new StoreWatch({
@@ -261,7 +259,7 @@ export class Member {
       ...found('store-behind', storeProblems(this.#watch, this.state, this.local, this.#options.self.id)),
       ...found('record-disputed', this.#complaints.problems()),
       ...found('record-unreadable', unreadableProblems(this.view, this.#options.agent)),
-      ...found('network-full', this.#fullNetworks.problems()),
+      ...fullNetworks(this.view, this.local),
       ...found('service-missing', this.#housekeeping.problems),
       ...found('tunnel-failed', this.wireguard.problems()),
     ];
@@ -374,7 +372,6 @@ export class Member {
         if (!own || change.networks.has(id) || this.view.services(id)) this.reconciler.markDirty(id);
       }
     }
-    this.#fullNetworks.problems();
     if (change.becameWhole || change.nodes || change.networks.size > 0) this.wireguard.mark();
     if (change.networks.size > 0) this.#names.invalidateCluster();
     if (change.becameWhole) this.#names.becameWhole();

@@ -8,6 +8,7 @@ import { found, suspected } from './finding.ts';
 import { describeMillis } from './millis.ts';
 import type { PathStatus } from './path/path.ts';
 import type { NodeRecord } from './records.ts';
+import { Rise } from './rise.ts';
 
 /** In the order in which they are told: what breaks most comes first. */
 export const CHECKS = {
@@ -146,11 +147,30 @@ export function judgeDisk({ freeBytes, totalBytes }: DiskRoom, path: string): Fo
   return freeBytes < NONE_BYTES ? found('disk-full', [text]) : [suspected('disk-full', text)];
 }
 
-/** `overflows`: since the host's start; undefined where the kernel does not tell. */
-export function judgeNeighbours(overflows: number | undefined): Found[] {
-  if (!overflows) return [];
-  const text = `the kernel's table of neighbours was full ${overflows} times since this host started: hosts were not reached meanwhile; raise net.ipv4.neigh.default.gc_thresh3 (and gc_thresh2), as with \`sysctl -w net.ipv4.neigh.default.gc_thresh3=8192\``;
-  return [suspected('neighbours-overflowed', text)];
+/** How often the kernel's tables of neighbours had no place for one more, since the host's start; undefined where it does not tell. */
+export interface NeighbourOverflows {
+  readonly ipv4: number | undefined;
+  readonly ipv6: number | undefined;
+}
+
+/** Of what they were before they were first looked at nobody knows when it was, nor whether it was mended since. */
+export class NeighbourTables {
+  readonly #rises = { ipv4: new Rise(), ipv6: new Rise() };
+
+  /** `now`: by the wall clock. */
+  note(overflows: NeighbourOverflows, now: number): void {
+    for (const family of ['ipv4', 'ipv6'] as const) this.#rises[family].note(overflows[family], now);
+  }
+
+  findings(): Found[] {
+    return Object.entries(this.#rises).flatMap(([family, { count, firstMs }]) => {
+      if (count === 0) return [];
+      const setting = `net.${family}.neigh.default.gc_thresh3`;
+      const times = count === 1 ? 'once' : `${count} times`;
+      const text = `the kernel's table of neighbours (${family === 'ipv4' ? 'IPv4' : 'IPv6'}) was full ${times} within the last minutes: hosts that had no place in it were not reached; raise ${setting} (and gc_thresh2), as with \`sysctl -w ${setting}=8192\``;
+      return found('neighbours-overflowed', [text]).map((each) => ({ ...each, since: firstMs }));
+    });
+  }
 }
 
 export interface PoolUse {

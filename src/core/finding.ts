@@ -33,7 +33,7 @@ export const FINDINGS = {
   'container-unknown': 'disconnect it and connect it anew',
   'kernel-refused': "the kernel's words say what it lacks",
   'left-over': 'end what holds it, or give it another name',
-  'neighbours-overflowed': 'raise `net.ipv4.neigh.default.gc_thresh3`',
+  'neighbours-overflowed': 'raise `net.ipv4.neigh.default.gc_thresh3`, or that of `net.ipv6`',
   'drift-returns': 'find out what else changes links and rules of overlayd, and end it',
   'disk-full': 'make room on the disk of the data directory',
   'state-unsaved': 'make room on the disk, or make it writable',

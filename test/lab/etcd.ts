@@ -44,6 +44,23 @@ export class Etcdctl {
     return this.#host.must(['etcdctl', ...this.#flags, ...args], { env: { ETCDCTL_API: '3' } });
   }
 
+  /** So many revisions of one key, each with so many bytes. */
+  async putMany(key: string, count: number, bytes: number): Promise<void> {
+    const value = join(this.#host.directory, 'value');
+    writeFileSync(value, 'x'.repeat(bytes));
+    const put = `value=$0; export value; count=$1; shift; seq "$count" | xargs -P 4 -I{} sh -c 'exec "$@" <"$value" >/dev/null' sh "$@"`;
+    const argv = ['sh', '-c', put, value, String(count), 'etcdctl', ...this.#flags, 'put', key];
+    await this.#host.must(argv, { env: { ETCDCTL_API: '3' }, timeoutMs: 600_000 });
+  }
+
+  /** Of the first of its members. */
+  async fileBytes(): Promise<number> {
+    const [first] = JSON.parse(await this.run('endpoint', 'status', '-w', 'json')) as [
+      { readonly Status: { readonly dbSize: number } },
+    ];
+    return first.Status.dbSize;
+  }
+
   /** Goes on. */
   spawn(...args: readonly string[]): HostProcess {
     return this.#host.spawn(['env', 'ETCDCTL_API=3', 'etcdctl', ...this.#flags, ...args]);

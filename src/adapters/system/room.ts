@@ -1,20 +1,24 @@
-/** How much room there is: on a disk, and in the kernel's table of neighbours. */
+/** How much room there is: on a disk, and in the kernel's tables of neighbours. */
 import { readFile, statfs } from 'node:fs/promises';
-import type { DiskRoom } from '../../core/diagnosis.ts';
+import { join } from 'node:path';
+import type { DiskRoom, NeighbourOverflows } from '../../core/diagnosis.ts';
 
 export async function diskRoom(path: string): Promise<DiskRoom> {
   const { bavail, blocks, bsize } = await statfs(path);
   return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
 }
 
-/** How often since the host's start a neighbour found no place; undefined where the kernel does not tell. */
-export async function neighbourOverflows(): Promise<number | undefined> {
-  try {
-    return overflowsOf(await readFile('/proc/net/stat/arp_cache', 'utf8'));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+/** The kernel tells it in the namespace that it started with, and in no other one. */
+export async function neighbourOverflows(directory = '/proc/net/stat'): Promise<NeighbourOverflows> {
+  const of = async (table: string) => {
+    try {
+      return overflowsOf(await readFile(join(directory, table), 'utf8'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  };
+  return { ipv4: await of('arp_cache'), ipv6: await of('ndisc_cache') };
 }
 
 /** Of the file's text: a line of headings, and one of hexadecimal numbers for each processor. */

@@ -1,40 +1,25 @@
 /**
- * Networks that have nearly as many containers on this host as a network can have on one: told before the next one is
- * refused, in the status, and once in the log. Asked for at each change of the cluster: scales with the networks that are here.
+ * Networks that have nearly as many containers on this host as a network can have on one: told before the next one is refused. Scales
+ * with the networks that are here.
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
+import { type Found, found } from '../../core/finding.ts';
 import { MOST_CONTAINERS } from '../../core/host-state.ts';
-import type { Logger } from '../../ports/runtime.ts';
 import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
-
-export interface FullNetworksDeps {
-  readonly view: Pick<ClusterView, 'network'>;
-  readonly local: Pick<LocalEndpoints, 'networkIds' | 'countOn'>;
-  readonly logger: Pick<Logger, 'warn'>;
-}
 
 const NEARLY = 0.9 * MOST_CONTAINERS;
 
-export class FullNetworks {
-  readonly #deps: FullNetworksDeps;
-  /** Ids of those that the log has told of. */
-  #told: ReadonlySet<string> = new Set();
-
-  constructor(deps: FullNetworksDeps) {
-    this.#deps = deps;
-  }
-
-  /** In words, with what to do; one for each network concerned. */
-  problems(): string[] {
-    const { local, logger, view } = this.#deps;
-    const counts = local.networkIds().map((id) => [id, local.countOn(id)] as const);
-    const full = counts.filter(([, count]) => count >= NEARLY);
-    const problems = full.map(([id, count]) => describe(view.network(id)?.name ?? id.slice(0, 12), count));
-    const ids = full.map(([id]) => id);
-    if (ids.some((id) => !this.#told.has(id))) logger.warn({ problems }, 'a network is nearly full on this host');
-    this.#told = new Set(ids);
-    return problems;
-  }
+/** One for each network concerned, by its name. */
+export function fullNetworks(
+  view: Pick<ClusterView, 'network'>,
+  local: Pick<LocalEndpoints, 'networkIds' | 'countOn'>,
+): Found[] {
+  const counts = local.networkIds().map((id) => [id, local.countOn(id)] as const);
+  const full = counts.filter(([, count]) => count >= NEARLY);
+  return full.flatMap(([id, count]) => {
+    const name = view.network(id)?.name ?? id.slice(0, 12);
+    return found('network-full', [describe(name, count)], name);
+  });
 }
 
 function describe(name: string, count: number): string {

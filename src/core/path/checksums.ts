@@ -2,6 +2,7 @@
  * Packets through the data path that come with a wrong checksum: the kernel drops them, so that they are as lost, and counts them. Pure.
  */
 import { type Found, found, suspected } from '../finding.ts';
+import { Rise } from '../rise.ts';
 import type { Backend } from '../underlay.ts';
 
 /** UDP packets that the kernel dropped for a wrong checksum, so far. */
@@ -12,8 +13,6 @@ export interface ChecksumCounts {
   readonly outside: number;
 }
 
-/** What was so and has not been since so long is over: members ask several times a minute. */
-const FORGOTTEN_MS = 180_000;
 /** One bit that flips on a wire is chance. */
 const LEAST = 3;
 
@@ -43,22 +42,3 @@ export class ChecksumErrors {
 
 const MEND =
   "a network device computes checksums wrongly, on the sending host or here; switch that off on the underlay's device, `ethtool -K DEVICE tx off`, first on the host whose path is lost by `overlayd status`";
-
-/** How much a count has risen lately. */
-class Rise {
-  count = 0;
-  firstMs = 0;
-  #last: number | undefined;
-  #lastMs = 0;
-
-  note(counted: number | undefined, now: number): void {
-    const before = this.#last ?? counted;
-    this.#last = counted;
-    if (this.count > 0 && now - this.#lastMs > FORGOTTEN_MS) this.count = 0;
-    if (counted === undefined || before === undefined || counted === before) return;
-    if (this.count === 0) this.firstMs = now;
-    // Less: the namespace is another one by now.
-    this.count += counted < before ? counted : counted - before;
-    this.#lastMs = now;
-  }
-}

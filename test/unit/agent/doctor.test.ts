@@ -14,7 +14,7 @@ function doctor(known: readonly Finding[], deps: Partial<DoctorDeps> = {}) {
       clock: { now: () => 9_000, elapsed: () => 0 },
       knock: async () => undefined,
       disk: async () => ({ freeBytes: 500 * MIB, totalBytes: 1_000 * MIB }),
-      neighbourOverflows: async () => undefined,
+      neighbourOverflows: async () => ({ ipv4: undefined, ipv6: undefined }),
       strayAddresses: async () => [],
       ...deps,
     },
@@ -33,12 +33,18 @@ test('a host that is no member is looked at by itself, and what is of members sa
 
 test('what is found now is told beside what is known, each once', async () => {
   const known = found('disk-full', ['known']).map((each) => ({ ...each, since: 1_000 }));
-  const deps = { disk: async () => ({ freeBytes: 1, totalBytes: 9 }), neighbourOverflows: async () => 3 };
-  const { checks, findings } = await doctor(known, deps).diagnose(ASKED);
+  const overflows = { ipv4: 3, ipv6: 0 };
+  const deps = { disk: async () => ({ freeBytes: 1, totalBytes: 9 }), neighbourOverflows: async () => overflows };
+  const looking = doctor(known, deps);
+  // When it was full before that nobody knows.
+  await looking.lookAgain();
+  overflows.ipv4 = 5;
+  const { checks, findings } = await looking.diagnose(ASKED);
   expect(findings.map(({ code, since, text }) => [code, since, text === 'known'])).toEqual([
     ['disk-full', 1_000, true],
     ['neighbours-overflowed', 9_000, false],
   ]);
+  expect(looking.standing.map(({ code }) => code)).toEqual(['disk-full', 'neighbours-overflowed']);
   expect(checks.find(({ name }) => name === 'disk')).toMatchObject({ outcome: 'problem', detail: '1 finding' });
 });
 

@@ -80,10 +80,21 @@ test.each([
   expect(told(diagnosis.judgeDisk(room, '/var/lib/overlayd'))).toEqual(expected);
 });
 
-test('a table of neighbours that was full is told of, one that was not, or tells nothing, is not', () => {
-  expect(diagnosis.judgeNeighbours(undefined)).toEqual([]);
-  expect(diagnosis.judgeNeighbours(0)).toEqual([]);
-  expect(told(diagnosis.judgeNeighbours(3))).toEqual(['neighbours-overflowed - suspected']);
+test('a table of neighbours that has become full is told of by its family, for minutes; what was so before is not', () => {
+  const tables = new diagnosis.NeighbourTables();
+  tables.note({ ipv4: 7, ipv6: undefined }, 1_000);
+  expect(tables.findings()).toEqual([]);
+  tables.note({ ipv4: 9, ipv6: undefined }, 61_000);
+  expect(told(tables.findings())).toEqual(['neighbours-overflowed - certain']);
+  expect(tables.findings()[0]).toMatchObject({
+    since: 61_000,
+    text: expect.stringMatching(/\(IPv4\) was full 2 times .*sysctl -w net\.ipv4\.neigh\.default\.gc_thresh3=8192/),
+  });
+  tables.note({ ipv4: 9, ipv6: 0 }, 200_000);
+  tables.note({ ipv4: 9, ipv6: 1 }, 260_000);
+  expect(tables.findings().map(({ text }) => /\(IPv.\) was full \w+/.exec(text)?.[0])).toEqual([
+    '(IPv6) was full once',
+  ]);
 });
 
 test.each([
