@@ -1,5 +1,6 @@
 /** The house rules that no compiler checks: who may import whom, one door for each package, sizes and names of files. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 
@@ -276,6 +277,19 @@ describe('files', () => {
   it(`have at most ${MAX_LINES} lines`, () => {
     const long = written.map((file) => [file, read(file).split('\n').length - 1] as const);
     expect(long.filter(([, lines]) => lines > MAX_LINES)).toEqual([]);
+  });
+
+  // `for (const of of [` is one that it does not read, though compilers do.
+  it('are such as Node.js runs without a compiler', () => {
+    const unread = written.filter((file) => {
+      if (/\.test\.ts$|\.tsx$/.test(file)) return false;
+      try {
+        return stripTypeScriptTypes(read(file)) === undefined;
+      } catch {
+        return true;
+      }
+    });
+    expect(unread).toEqual([]);
   });
 
   it('are named after one thing, in kebab-case', () => {

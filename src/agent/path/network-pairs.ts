@@ -118,7 +118,7 @@ export class NetworkPairs {
 
   #drop(pair: Pair): void {
     this.#count -= 1;
-    for (const of of [this.#calm, this.#doubted]) of.delete(pair);
+    for (const queue of [this.#calm, this.#doubted]) queue.delete(pair);
     this.#lost.delete(pair);
   }
 
