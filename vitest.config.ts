@@ -7,8 +7,9 @@ const suite = (name: string, options: Record<string, unknown> = {}) => ({
 /**
  * One project per kind of test: see docs/testing.md. Files of `unit` leave nothing behind that another would find changed, so a
  * worker loads what they share once. Those of `netns` and `e2e` share the machine, and no more: each has namespaces of its
- * own. They wait for most of their time, so that more of them run at once than there are processors. Limits are there to
- * end what hangs, on a machine with ten times the work it has processors too.
+ * own. They wait for most of their time, so that more of them run at once than there are processors. `room` fills what there
+ * is room in, and has the machine for itself. Limits are there to end what hangs, on a machine with ten times the work it has
+ * processors too.
  */
 export default defineConfig({
   test: {
@@ -18,6 +19,7 @@ export default defineConfig({
       suite('page', { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false }),
       suite('netns', { testTimeout: 300_000, hookTimeout: 300_000, maxWorkers: 2 }),
       suite('e2e', { testTimeout: 600_000, hookTimeout: 600_000, maxWorkers: 2 }),
+      suite('room', { testTimeout: 600_000, hookTimeout: 600_000, fileParallelism: false }),
       suite('tools', { testTimeout: 600_000, hookTimeout: 600_000, fileParallelism: false }),
     ],
   },

@@ -17,7 +17,7 @@ fail() {
   exit 2
 }
 
-[ $# -gt 0 ] || fail 'usage: npm run test:debian -- trixie|forky|… [check|unit|sim|netns|e2e … | -- COMMAND…]'
+[ $# -gt 0 ] || fail 'usage: npm run test:debian -- trixie|forky|… [check|unit|sim|netns|e2e|room … | -- COMMAND…]'
 release=$1
 shift
 [[ $release =~ ^[a-z]+$ ]] || fail "'$release' is no name of a Debian release; try trixie or forky"

@@ -12,8 +12,8 @@ import { couldNotRun, failure, NOTHING, sum, summary, type Tally, tallyOf } from
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** `check` is format, lint, types and generated code; the others are the folders of the same name. */
-const SUITES = ['check', 'unit', 'sim', 'page', 'netns', 'e2e'];
-const NEEDS_ROOT = ['netns', 'e2e', 'tools'];
+const SUITES = ['check', 'unit', 'sim', 'page', 'netns', 'e2e', 'room'];
+const NEEDS_ROOT = ['netns', 'e2e', 'room', 'tools'];
 /** Run where they are named: other releases of container tools, see test/tools.sh. */
 const NAMED_ONLY = ['tools'];
 
