@@ -12,7 +12,7 @@ import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isOverlaydError, type OverlaydError } from '../../core/errors.ts';
 import { CLIENT_PORT, PEER_PORT } from '../../core/store-members.ts';
-import { ClusterService, MaintenanceService } from '../../gen/etcd/rpc.ts';
+import { ClusterService } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { EtcdServer, EtcdServerSettings } from '../../ports/store.ts';
 import { moveToOwnUnit, type OwnUnitDeps } from '../own-unit.ts';
@@ -45,7 +45,8 @@ import {
   startServer,
   stopServer,
 } from './server-process.ts';
-import { asStoreError, LEARNER, statusOf } from './store-error.ts';
+import { ANSWER, knowsLeader, membersSeenBy } from './server-readiness.ts';
+import { asStoreError } from './store-error.ts';
 
 export interface BundledEtcdDeps extends OwnUnitDeps {
   readonly clock: Clock;
@@ -61,7 +62,6 @@ export interface BundledEtcdOptions {
 const UNIT = { name: 'overlayd-etcd.scope', description: 'etcd of overlayd' };
 const READY_TIMEOUT_MS = 20_000;
 const READY_POLL_MS = 50;
-const ANSWER = { timeoutMs: 1_000 };
 const FIRST_RESTART_MS = 500;
 const LAST_RESTART_MS = 30_000;
 
@@ -337,8 +337,7 @@ class BundledEtcd implements EtcdServer {
 
   /** Also one that only learns is: it serves nothing but this, and its address is the others' to change. */
   async #isReady(client: EtcdClient, { name, advertiseAddress }: Wanted): Promise<boolean> {
-    const { leader } = await client.call(MaintenanceService.status, {}, ANSWER);
-    if (leader === '0') return false;
+    if (!(await knowsLeader(client))) return false;
     const url = formatServerUrl(advertiseAddress, this.#ports.peer);
     const own = (await membersSeenBy(client)).find((member) => member.name === name);
     if (own === undefined || (own.peerURLs.length === 1 && own.peerURLs[0] === url)) return true;
@@ -382,16 +381,6 @@ class BundledEtcd implements EtcdServer {
     const run = this.#last.then(job);
     this.#last = run.catch(() => undefined);
     return run;
-  }
-}
-
-/** None where the server is one that learns: it refuses to say. */
-async function membersSeenBy(client: EtcdClient) {
-  try {
-    return (await client.call(ClusterService.memberList, { linearizable: false }, ANSWER)).members;
-  } catch (error) {
-    if (statusOf(error).details === LEARNER) return [];
-    throw error;
   }
 }
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createBundledEtcd } from '../../../src/adapters/etcd/server.ts';
 import { createEtcdStore, type EtcdStore } from '../../../src/adapters/etcd/store.ts';
 import { createPki } from '../../../src/adapters/pki/pki.ts';
-import type { EtcdServer } from '../../../src/ports/store.ts';
+import type { EtcdServer, EtcdServerSettings } from '../../../src/ports/store.ts';
 import { realClock } from '../../contract/store-clock.ts';
 import { until } from '../../lab/until.ts';
 import { freePort } from './etcd-process.ts';
@@ -29,16 +29,7 @@ beforeEach(async () => {
   const run = async () => ({ code: 0, stderr: '' });
   const ports = { client: await freePort(), peer: await freePort() };
   server = createBundledEtcd({ run, clock: realClock, logger: silentLogger }, { dataDir, ports });
-  const { ca: caCertificate, cert: certificate, key } = await issue(KEEPER);
-  const material = { caCertificate, certificate, key };
-  const begin = 'alone' as const;
-  ({ endpoints } = await server.ensure({
-    name: KEEPER,
-    advertiseAddress: ADDRESS,
-    listenAddress: ADDRESS,
-    material,
-    begin,
-  }));
+  ({ endpoints } = await server.ensure(await settingsAs(KEEPER)));
 });
 afterEach(async () => {
   for (const store of stores) store.close();
@@ -46,15 +37,22 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-async function issue(nodeId: string, authority = ca) {
+async function issue(nodeId: string, authority = ca, keeper = nodeId === KEEPER) {
   const key = await pki.createKey();
   const csr = await pki.createCsr(key);
   const cert = await pki.issue(
     authority,
-    { csr, nodeId, address: ADDRESS, keeper: nodeId === KEEPER },
+    { csr, nodeId, address: ADDRESS, keeper },
     { now: Date.now(), lifetimeMs: 3_600_000 },
   );
   return { ca: authority.certificate, cert, key };
+}
+
+/** Of the server, which asks itself how it is as that node. */
+async function settingsAs(nodeId: string): Promise<EtcdServerSettings> {
+  const { ca: caCertificate, cert: certificate, key } = await issue(nodeId, ca, true);
+  const material = { caCertificate, certificate, key };
+  return { name: KEEPER, advertiseAddress: ADDRESS, listenAddress: ADDRESS, material, begin: 'alone' };
 }
 
 function open(tls: Awaited<ReturnType<typeof issue>>): EtcdStore {
@@ -112,6 +110,20 @@ test('users and roles are brought in line, again without a change, and etcd then
   await users.disable();
   await users.disable();
   expect(await member.get('/p/own')).toBeDefined();
+});
+
+test('a server is ready once users are in force, also for a node that is no root, and for one that is nobody', async () => {
+  const { users } = open(await issue(KEEPER));
+  await users.ensureRole('root', []);
+  await users.ensureRole('member', [{ may: 'read', key: '/p/', prefix: true }]);
+  for (const name of ['root', KEEPER]) await users.ensureUser(name, ['root']);
+  await users.ensureUser(MEMBER, ['member']);
+  await users.enable();
+  for (const nodeId of [KEEPER, MEMBER, STRANGER]) {
+    await server.stop();
+    await server.ensure(await settingsAs(nodeId));
+    expect(await open(await issue(MEMBER)).get('/p/own'), nodeId).toBeUndefined();
+  }
 });
 
 test('other material is used for new connections, and streams go on with the old one', async () => {

@@ -1,8 +1,10 @@
 import { Server, ServerCredentials, type ServerDuplexStream, type sendUnaryData, status } from '@grpc/grpc-js';
 import {
+  ClusterService,
   KVService,
   LeaseService,
   MaintenanceService,
+  type MemberListResponse,
   RangeResponse,
   StatusResponse,
   type TxnRequest,
@@ -26,8 +28,11 @@ export class ScriptedEtcd {
   revision = 1;
   isLearner = false;
   isSilent = false;
-  /** Only root is told how it is, as by etcd 3.5.28 and newer. */
+  /** Only root is told how it is, as by etcd 3.5.28 to 3.5.31: by one that has a leader, as our calls ask for one. */
   hidesStatus = false;
+  /** What `MemberList` is answered with. */
+  onMembers: (answer: sendUnaryData<MemberListResponse>) => void = (answer) =>
+    answer(null, { header: undefined, members: [] });
   /** What `Txn` is answered with: nothing, when it is undefined. */
   onTxn: (answer: sendUnaryData<TxnResponse>) => void = (answer) =>
     answer(null, TxnResponse.fromPartial({ succeeded: true }));
@@ -69,7 +74,11 @@ export class ScriptedEtcd {
         this.hellos++;
         const { leader, isLearner } = this;
         if (this.hidesStatus) {
-          answer({ code: status.PERMISSION_DENIED, details: 'etcdserver: permission denied' });
+          answer(
+            leader === '0'
+              ? { code: status.UNAVAILABLE, details: 'etcdserver: no leader' }
+              : { code: status.PERMISSION_DENIED, details: 'etcdserver: permission denied' },
+          );
           return;
         }
         if (!this.isSilent)
@@ -97,6 +106,10 @@ export class ScriptedEtcd {
         const gone = () => this.watches.delete(stream);
         stream.on('cancelled', gone).on('end', gone).on('error', gone);
       },
+    });
+    this.#server.addService(ClusterService, {
+      ...all(ClusterService),
+      memberList: (_: unknown, answer: sendUnaryData<MemberListResponse>) => this.onMembers(answer),
     });
     this.#server.addService(LeaseService, all(LeaseService) as never);
   }
