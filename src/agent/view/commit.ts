@@ -22,7 +22,8 @@ export interface Committed {
 }
 
 /**
- * All compares hold: the changes are made, perhaps at one revision with others', and the peers are being told. Undefined: one does not hold, nothing happened.
+ * All compares hold: the changes are made, perhaps at one revision with others', and the peers are being told. Undefined: one does
+ * not hold, nothing happened.
  * Throws what `ClusterStore.txn` throws; after `store-unavailable` it may have happened or not, and nobody is told. Throws
  * `store-unavailable` too while records are copied from one store to another: then nothing happened.
  */

@@ -84,13 +84,16 @@ export class SharedTransactions<T> {
     }
   }
 
-  /** The first that waits, and with it what may share its transaction. */
+  /** The first that waits, and with it what may share its transaction: nothing where it is too large to be shared. */
   #take(): Waiting<T>[] {
+    const first = this.#waiting.shift();
+    if (!first) return [];
     const shared = new Shared();
-    const taken = this.#waiting.filter(({ transaction }, at) => shared.take(transaction) || at === 0);
-    const left = this.#waiting.filter((waiting) => !taken.includes(waiting));
+    if (!shared.take(first.transaction)) return [first];
+    const others = this.#waiting.filter(({ transaction }) => shared.take(transaction));
+    const left = this.#waiting.filter((waiting) => !others.includes(waiting));
     this.#waiting.splice(0, this.#waiting.length, ...left);
-    return taken;
+    return [first, ...others];
   }
 }
 

@@ -100,6 +100,15 @@ test('no more go together than etcd takes', async () => {
   expect(long.asked.map((each) => each.split(' ').length)).toEqual([1, 1, 2, 1]);
 });
 
+test('one that is too large to be shared goes alone, and who asks for what it writes comes after it', async () => {
+  const { asked, outcomes, run } = make();
+  const large = claim('/large', 'x'.repeat(70_000));
+  const other: Transaction = { compares: large.compares, writes: [{ kind: 'put', key: '/other', value: '' }] };
+  const all = await outcomes([...claims(2), large, other].map(run));
+  expect(all.map((each) => typeof each)).toEqual(['number', 'number', 'number', 'undefined']);
+  expect(asked).toEqual(['/0', '/1', '/large', '/other']);
+});
+
 test('what is said of ranges goes alone, and does not wait', async () => {
   const { asked, outcomes, run } = make();
   const network: Transaction = { compares: [{ kind: 'empty', prefix: '/9/' }], writes: [] };
