@@ -48,8 +48,8 @@ export interface VigilDeps {
 
 /**
  * The signal aborts when a call that takes long cannot be answered any more, for the reason that it has then: the member that has it
- * says that it knows of no leader, or no other one is there, so that it will, or its host is gone. What it took may have been done. It is asked now
- * and then as long as the call is not `answered`.
+ * says that it knows of no leader; no other member is there, so that it will soon say so; or its host is gone. What it took may have
+ * been done. The member is asked for its leader now and then, as long as the call is not `answered`; how it is with the others, once.
  */
 export function whenLost({ clock, link, look, answered }: VigilDeps): AbortSignal {
   const lost = new AbortController();

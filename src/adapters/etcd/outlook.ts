@@ -53,7 +53,8 @@ export class Outlook {
   readonly #deps: OutlookDeps;
   /** What the last calls took, in milliseconds. */
   readonly #took: number[] = [];
-  #asking: Promise<Verdict> | undefined;
+  /** By the one that has the call. */
+  readonly #asking = new Map<string, Promise<Verdict>>();
   #goodUntil = Number.NEGATIVE_INFINITY;
 
   constructor(deps: OutlookDeps) {
@@ -79,10 +80,9 @@ export class Outlook {
   async look(endpoints: readonly string[], own: string, isHeard: IsHeard): Promise<Verdict> {
     const { clock } = this.#deps;
     if (endpoints.length < FEWEST || !endpoints.includes(own) || clock.elapsed() < this.#goodUntil) return 'well';
-    this.#asking ??= this.#ask(endpoints, own, isHeard).finally(() => {
-      this.#asking = undefined;
-    });
-    return await this.#asking;
+    const asking = this.#asking.get(own) ?? this.#ask(endpoints, own, isHeard).finally(() => this.#asking.delete(own));
+    this.#asking.set(own, asking);
+    return await asking;
   }
 
   async #ask(endpoints: readonly string[], own: string, isHeard: IsHeard): Promise<Verdict> {

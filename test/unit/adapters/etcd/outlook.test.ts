@@ -120,3 +120,11 @@ test('of many that wait one asks, and what was good a moment ago is', async () =
   await clock.until(outlook.look(endpoints, 'own', isHeard));
   expect(asked).toHaveLength(6);
 });
+
+test('that one is gone is not said of another one that has a call meanwhile', async () => {
+  const { clock, endpoints, isHeard, outlook } = fixture({ darkOwn: SILENT, b: 20, c: 20 });
+  const gone = outlook.look(endpoints, 'darkOwn', isHeard);
+  await clock.advance(100);
+  const well = outlook.look(endpoints, 'b', async () => true);
+  expect(await clock.until(Promise.all([gone, well]))).toEqual(['gone', 'well']);
+});
