@@ -63,17 +63,22 @@ function* wholeOf(state: Told): Generator<Part> {
   yield { revision, records: part };
 }
 
-/** Undefined: what was deleted may not be among them. They are few, and are taken out at once. */
+/**
+ * Undefined: what was deleted may not be among them. They are few, and are taken out at once. What is known beyond that of which
+ * nothing is missing comes at a later question, for the copy would not be told what was missing.
+ */
 function changesAfter(state: Told, after: number): readonly Part[] | undefined {
+  const { revision: complete } = state.list();
   const parts: Part[] = [];
-  for (let revision = after; ; ) {
+  for (let revision = after; revision < complete; ) {
     const delta = state.delta({ completeTo: revision, ahead: [] }, undefined, CHANGES_BYTES);
-    const next = delta ? Math.max(delta.to, delta.records.at(-1)?.revision ?? 0) : revision;
-    if (!delta || next <= revision) return parts.length > 0 ? parts : [{ revision, records: [] }];
+    const next = delta ? Math.min(complete, Math.max(delta.to, delta.records.at(-1)?.revision ?? 0)) : revision;
+    if (!delta || next <= revision) break;
     if (isUnsure(delta) || parts.length === MOST_PARTS) return undefined;
     revision = next;
     parts.push({ revision, records: delta.records.filter(({ key }) => isTold(key)) });
   }
+  return parts.length > 0 ? parts : [{ revision: after, records: [] }];
 }
 
 /** What was deleted meanwhile may not be in it. */

@@ -317,10 +317,13 @@ export class Replica {
     return { from: peer.completeTo, to, records };
   }
 
-  /** All that a peer that holds nothing is told, in any order, and up to which revision it has all of the beginning with it. */
+  /**
+   * All that a peer that holds nothing is told, in any order, and up to which revision nothing of it is missing: below what this
+   * host wrote last there may be what etcd has not told yet.
+   */
   list(): { readonly revision: number; readonly records: Iterable<GossipRecord> } {
-    const revision = Math.max(this.completeTo, this.#highest);
-    return { revision, records: this.#followed ? this.#known.all() : this.shown.each() };
+    if (this.#followed) return { revision: this.completeTo, records: this.#known.all() };
+    return { revision: Math.max(this.completeTo, this.#highest), records: this.shown.each() };
   }
 
   /** Does something to a key, and notes whether what is shown of it changed. */

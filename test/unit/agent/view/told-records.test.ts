@@ -143,6 +143,23 @@ describe('a copy of them', () => {
     same();
   });
 
+  test.each([['at first'], ['later']])('misses nothing that etcd tells after what this host wrote %s', async (when) => {
+    const state = agent();
+    const mirror = new ClusterMirror();
+    if (when === 'later') await mirror.look(askOf(state));
+    // Its own answer comes before the watch has brought what others wrote.
+    state.learn([put(14, keys.endpoint(endpoint(4)), endpoint(4)), put(14, claimOf(4), claim(4))]);
+    state.mergeEvents(11, [put(11, keys.network('n2'), networkRecord({ id: 'n2', name: 'other' }))]);
+    await mirror.look(askOf(state));
+    await mirror.look(askOf(state));
+    state.mergeEvents(13, [put(13, keys.endpoint(endpoint(3)), endpoint(3)), put(13, claimOf(3), claim(3))]);
+    state.mergeEvents(14, []);
+    await mirror.look(askOf(state));
+    const sorted = (of: Iterable<{ readonly id: string }>) => [...of].sort((a, b) => (a.id < b.id ? -1 : 1));
+    expect(sorted(mirror.view.endpointsOn('n1'))).toEqual(sorted(state.view.endpointsOn('n1')));
+    expect([...mirror.view.networks()].length).toBe(2);
+  });
+
   test('is so in the end, whatever changes while all of it is told', async () => {
     const state = agent();
     const many = Array.from({ length: 1_000 }, (_, at) => {
