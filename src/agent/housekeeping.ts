@@ -6,6 +6,7 @@
  * itself, and each of them looks at everything.
  */
 import { asOverlaydError } from '../core/errors.ts';
+import type { Liveness } from '../core/failure-detector.ts';
 import { mayWriteCluster } from '../core/keepers.ts';
 import { Latch } from '../core/latch.ts';
 import type { AgentVersion } from '../core/levels.ts';
@@ -39,8 +40,7 @@ export interface HousekeepingDeps extends ClaimAuditDeps {
   readonly selfRecord: Pick<SelfRecord, 'refresh'>;
   /** Not by a node that is no member any more, nor by an agent that does not speak the cluster's level. */
   readonly mayAct: () => boolean;
-  /** Whether that node answers. */
-  readonly answers: (nodeId: string) => boolean;
+  readonly liveness: (nodeId: string) => Liveness;
   readonly clock: Clock;
   readonly random: Pick<Random, 'hex' | 'next'>;
 }

@@ -224,7 +224,7 @@ export class Member {
       {
         ...{ store, commit, state, clock, random, logger, mayAct, claims: this.claims, local: this.local },
         ...{ engineEndpoints: this.engineEndpoints, networks: this.networks, selfRecord: this.#selfRecord },
-        ...{ releases: this.releases, answers },
+        ...{ releases: this.releases, liveness: (nodeId: string) => this.liveness(nodeId) },
         drop: (endpoints, reason) => this.endpoints.drop(endpoints, reason),
       },
       { selfId, agent: options.agent, quarantineSeconds },

@@ -91,7 +91,8 @@ it('is removed by nobody', async () => {
   await pass(1_000);
   const { claims, commit, networks, view } = hosts[0].running;
   const deps = {
-    ...{ claims, commit, networks, view, store: hosts[0].store, selfId: hosts[0].record.id, answers: () => true },
+    ...{ claims, commit, networks, view, store: hosts[0].store, selfId: hosts[0].record.id },
+    liveness: () => 'ready' as const,
     ...{ converge: async () => undefined, clock: { now: () => 1 }, random: { hex: () => '', next: () => 0 } },
     logger: { info: () => undefined },
   };

@@ -1,7 +1,7 @@
 /** Services: made on one host, answered and spread on all, whoever makes them at once; no address is lost, nobody dead is asked. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { addStaticNames } from '../../src/agent/names/static-names.ts';
-import { createService, removeService, type ServicesDeps } from '../../src/agent/services/services.ts';
+import { createService, listServices, removeService, type ServicesDeps } from '../../src/agent/services/services.ts';
 import { namespaceOf } from '../../src/core/plan/naming.ts';
 import { firstAddress, keys } from '../../src/core/records.ts';
 import { serviceClaims } from '../../src/core/service.ts';
@@ -45,7 +45,7 @@ function deps(host: SimulatedHost): ServicesDeps {
   const ignore = () => undefined;
   return {
     ...{ claims, commit, networks, view, store: host.store, selfId: host.record.id },
-    answers: (nodeId) => host.running.liveness(nodeId) === 'ready',
+    liveness: (nodeId) => host.running.liveness(nodeId),
     converge: (networkId) => reconciler.converge(networkId),
     clock: { now: () => 1 },
     random: { hex: () => host.record.id.padEnd(64, '0').slice(0, 64), next: () => 0.5 },
@@ -117,6 +117,17 @@ describe('a service', () => {
     await pass(3_000);
     const left = [addresses.get(hosts[0])!, addresses.get(hosts[2])!].sort();
     for (const host of [hosts[0], hosts[2]]) expect(spread(host).backends).toEqual(left);
+  });
+
+  it('goes on with a host whose agent restarts, and says so', async () => {
+    await until(create(hosts[0]));
+    await hosts[2].stop();
+    await pass(20_000);
+    for (const host of [hosts[0], hosts[1]]) {
+      expect(spread(host).backends).toEqual(all());
+      const [listed] = await until(listServices(deps(host), 'web'));
+      expect(listed!.backends.map(({ out }) => out)).toEqual([undefined, undefined, undefined]);
+    }
   });
 
   it('is made once, whoever makes it at the same moment, and two of them never have one address', async () => {

@@ -56,12 +56,12 @@ export class AutomaticServices {
 
   /** After how many milliseconds there may be something to do though nothing changes; undefined: never. Throws what may pass by itself. */
   async keep(): Promise<number | undefined> {
-    const { answers, clock, selfId, view } = this.#deps;
+    const { clock, liveness, selfId, view } = this.#deps;
     const seen = new Set<string>();
     // All members are asked after, which is not for every change of a cluster without such networks.
     let sweeper: boolean | undefined;
     const isSweeping = () => {
-      sweeper ??= isSweeper(view, selfId, answers);
+      sweeper ??= isSweeper(view, selfId, (nodeId) => liveness(nodeId) === 'ready');
       return sweeper;
     };
     const kept = new Set<string>();

@@ -4,6 +4,7 @@
  */
 import type { ClusterView } from '../../core/cluster-view.ts';
 import { OverlaydError } from '../../core/errors.ts';
+import { isThere, type Liveness } from '../../core/failure-detector.ts';
 import { familyOf } from '../../core/ip.ts';
 import { type AddressSpace, type Choice, checkAddress, chooseAddress, optionOf } from '../../core/ipam/address.ts';
 import { requireLevel, SERVICE_LEVEL, unreadableRecord } from '../../core/levels.ts';
@@ -31,8 +32,7 @@ export interface ServicesDeps {
   readonly view: ClusterView;
   readonly networks: Pick<Networks, 'find' | 'list'>;
   readonly claims: Pick<AddressClaims, 'space'>;
-  /** Whether that node answers. */
-  readonly answers: (nodeId: string) => boolean;
+  readonly liveness: (nodeId: string) => Liveness;
   /** Resolves when this host's kernel has what is said of the network. */
   readonly converge: (networkId: string) => Promise<void>;
   readonly selfId: string;
@@ -174,7 +174,7 @@ export async function listServices(deps: ServicesDeps, ref: string | undefined):
 }
 
 function listed(deps: ServicesDeps, network: NetworkRecord, service: ServiceRecord): ListedService {
-  const silent = [...deps.view.nodes()].filter(({ id }) => !deps.answers(id)).map(({ id }) => id);
+  const silent = [...deps.view.nodes()].filter(({ id }) => !isThere(deps.liveness(id))).map(({ id }) => id);
   const of = backendsOf({ view: deps.view, hidden: new Set(silent) }, network.id, new Set([service.name]));
   return { network, service, backends: of.get(service.name) ?? [] };
 }

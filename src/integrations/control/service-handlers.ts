@@ -21,7 +21,7 @@ export function serviceHandlers(
     const { claims, commit, networks, view } = member;
     return {
       ...{ claims, commit, networks, view, store, clock, logger, random, selfId: member.self.id },
-      answers: (nodeId) => member.liveness(nodeId) === 'ready',
+      liveness: (nodeId) => member.liveness(nodeId),
       converge: (networkId) => member.reconciler.converge(networkId, { waysAlone: true }),
     };
   };

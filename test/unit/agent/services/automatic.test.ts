@@ -22,7 +22,7 @@ it('tries a refused alias again after a while, and forgets it with its network',
       },
       local: { onNetwork: () => [{ record: api }] },
       networks: { find: () => Promise.reject(full), list: () => [] },
-      ...{ selfId: api.nodeId, answers: () => true, clock: { elapsed: () => now, now: () => now } },
+      ...{ selfId: api.nodeId, liveness: () => 'ready' as const, clock: { elapsed: () => now, now: () => now } },
       logger: { info: () => undefined, warn: () => undefined },
     } as unknown as AutomaticServicesDeps,
     { quarantineSeconds: 60 },
@@ -63,7 +63,7 @@ it('asks for members and endpoints of networks with service addresses alone: eve
           return [];
         },
       },
-      ...{ selfId: api.nodeId, answers: () => true, clock: { elapsed: () => 0, now: () => 0 } },
+      ...{ selfId: api.nodeId, liveness: () => 'ready' as const, clock: { elapsed: () => 0, now: () => 0 } },
     } as unknown as AutomaticServicesDeps,
     { quarantineSeconds: 60 },
   );
