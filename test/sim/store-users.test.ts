@@ -147,6 +147,19 @@ describe('users of etcd', () => {
     expect(etcd.access.users.has('n3')).toBe(false);
   });
 
+  it('of a node that leaves once more, having been a member again meanwhile, stay as long as the first time', async () => {
+    const one = keeping('n1');
+    await one.step();
+    for (const left of [true, false]) {
+      node('n3', { left });
+      await one.step();
+      await clock.advance(40_000);
+    }
+    node('n3', { left: true });
+    await one.step();
+    expect(await writes('n3')).toBe(true);
+  });
+
   it('of a node that others remove go at once, though it had begun to leave', async () => {
     const one = keeping('n1');
     await one.step();

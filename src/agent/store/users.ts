@@ -105,7 +105,8 @@ export class UserKeeping {
       // A user that is gone is not made again.
       else if (!node.left || this.#done.has(id)) await this.#ensure(node, keepers.includes(id));
     }
-    for (const id of this.#leftSince.keys()) if (!before.includes(nodeRole(id))) this.#leftSince.delete(id);
+    for (const id of this.#leftSince.keys())
+      if (!before.includes(nodeRole(id)) || wanted.get(id)?.left === false) this.#leftSince.delete(id);
     await users.ensureUser(ROOT, [ROOT]);
     if (!this.#isInForce) {
       await users.enable();
