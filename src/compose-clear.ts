@@ -39,7 +39,7 @@ export interface ClearingParts {
   readonly exec: Exec;
   readonly logger: Logger;
   readonly kernel: Kernel;
-  readonly containers: Pick<Containers, 'configureResolver'>;
+  readonly containers: Pick<Containers, 'configureResolver' | 'withResolver'>;
   readonly wireguard: Wireguard;
   readonly names: Pick<NamesKeeper, 'end'>;
   readonly stateFile: Pick<KeptState, 'load' | 'remove'>;
@@ -67,7 +67,9 @@ export async function clearThisHost(parts: ClearingParts): Promise<void> {
   await clearProbePlaces(kernel);
   await clearTunnels(wireguard);
   const saved = await stateFile.load().catch(() => undefined);
-  for (const { container } of saved?.endpoints ?? []) await containers.configureResolver(container, []);
+  const connected = saved?.endpoints.map(({ container }) => container) ?? [];
+  // Of a container that was connected right before a power loss nothing but its file tells.
+  for (const each of [...connected, ...(await containers.withResolver())]) await containers.configureResolver(each, []);
   await stateFile.remove();
   await files.keys.remove();
   await parts.events.clear();

@@ -308,7 +308,7 @@ export class Member {
    * answered; `ended` resolves when everything has stopped, and rejects when a task failed for good.
    */
   async start(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
-    const { answersProbes, clock, facts, store, logger } = this.#ports;
+    const { answersProbes, clock, containers, facts, store, logger } = this.#ports;
     this.#beganAt = clock.elapsed();
     const [bootId, self] = await Promise.all([facts.bootId(), measured(facts, this.#options.self)]);
     this.#self = self;
@@ -318,7 +318,8 @@ export class Member {
     this.#detector.begin(startedAt);
     this.state.begin(memory ?? (this.local.unreadable === undefined ? { height: 0, behind: false } : undefined));
     await Promise.all([this.gossip.serve(signal), this.#names.open(signal)]);
-    await releaseEnded({ logger, releases: this.releases, endpoints: this.endpoints }, ended);
+    const { endpoints, local, releases } = this;
+    await releaseEnded({ containers, endpoints, local, logger, releases }, ended);
     this.reconciler.markDirty('all');
     const live = encodeRecord(liveRecord({ nodeId: self.id, bootId, startedAt: this.startedAt }, answersProbes));
     const tasks = [

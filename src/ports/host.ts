@@ -14,6 +14,8 @@ export interface Containers {
   configureResolver(ref: ContainerRef, servers: readonly string[]): Promise<string | undefined>;
   /** How that file differs from what would be written; undefined: it does not, or is none of ours. */
   resolverDrift(ref: ContainerRef, servers: readonly string[]): Promise<ResolverDrift | undefined>;
+  /** Those `netns:NAME` that have such a file of ours, whether there is still a namespace of that name or not. */
+  withResolver(): Promise<readonly ContainerRef[]>;
 }
 
 export interface ResolverDrift {

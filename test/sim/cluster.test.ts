@@ -262,6 +262,20 @@ describe('faults', () => {
     await checkQuiet(cluster);
   });
 
+  it('a container that was connected right before the power was lost has no resolver of ours any more', async () => {
+    const [h1] = await make(1);
+    await cluster.clock.until(h1!.running.networks.create(networkRequest('web')));
+    await cluster.clock.until(connect(h1!, 'web'));
+    // The disk has not followed.
+    await h1!.reboot();
+    expect([...h1!.resolvers.values()]).toEqual([['10.0.0.1']]);
+    await h1!.start();
+    expect([...h1!.resolvers.keys()]).toEqual([]);
+    await cluster.clock.advance(10_000);
+    expect(h1!.running.view.addresses(h1!.running.networks.list()[0]!.id).size).toBe(0);
+    await checkQuiet(cluster);
+  });
+
   it('a minority serves what it has, refuses new claims with the cause, and agrees again after healing', async () => {
     const hosts = await make(5);
     await cluster.clock.until(hosts[0]!.running.networks.create(networkRequest('web')));

@@ -33,6 +33,7 @@ export function hostContainers(host: HostOfContainers): Containers {
       if (servers.length === 0 || there?.join() === servers.join()) return undefined;
       return { path, state: there ? 'wrong' : 'missing', detail: '' };
     },
+    withResolver: async () => [...resolvers.keys()].map((text) => ({ text, path: pathOf(text), identity: '' })),
   };
 }
 

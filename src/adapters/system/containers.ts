@@ -17,7 +17,7 @@ import {
 import { isNetworkNamespace } from '../../core/plan/naming.ts';
 import type { Containers } from '../../ports/host.ts';
 import { isOfNetworks } from '../native/namespace.ts';
-import { configureResolver, resolverDrift } from './resolver-file.ts';
+import { configureResolver, resolverDrift, withResolver } from './resolver-file.ts';
 import { configureResting } from './resting-resolver.ts';
 
 export interface ContainersOptions {
@@ -115,6 +115,7 @@ export function createContainers(options: ContainersOptions = {}): Containers {
       return servers.length > 0 || (await isAlive(ref)) ? configure(named.name, servers) : undefined;
     },
     resolverDrift: async (ref, servers) => resolverDrift(`${root}/etc/netns`, ref, servers),
+    withResolver: () => withResolver(`${root}/etc/netns`),
   };
 }
 

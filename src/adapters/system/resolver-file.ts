@@ -1,5 +1,5 @@
 /** `/etc/netns/NAME/resolv.conf`, which `ip netns exec` shows as `/etc/resolv.conf` inside. */
-import { mkdir, rmdir, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import type { ContainerRef } from '../../core/container.ts';
 import { isOwnResolverText, resolverLines, resolverText } from '../../core/resolver-text.ts';
 import type { ResolverDrift } from '../../ports/host.ts';
@@ -49,6 +49,16 @@ export function resolverDrift(
   if (present.kind === 'other' || !isOwnResolverText(present.text) || present.text === resolverText(servers))
     return undefined;
   return { path: shown, state: 'wrong', detail: `it does not say what it should: nameserver ${servers.join(', ')}` };
+}
+
+/** The containers that have a file there which is ours. */
+export async function withResolver(directory: string): Promise<readonly ContainerRef[]> {
+  const names = await readdir(directory).catch((): string[] => []);
+  const own = names.filter((name) => {
+    const present = readPlainFile(`${directory}/${name}/resolv.conf`);
+    return present.kind === 'text' && isOwnResolverText(present.text);
+  });
+  return own.map((name) => ({ text: `netns:${name}`, path: `/run/netns/${name}`, identity: '' }));
 }
 
 /** Undefined: it is none for which files are kept there. */

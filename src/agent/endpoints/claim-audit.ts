@@ -9,6 +9,7 @@ import { SEED_REVISION } from '../../core/gossip/replica.ts';
 import { encodeRecord, endpointWith } from '../../core/record-codec.ts';
 import { addressList, type EndpointAddress, type EndpointRecord, keys } from '../../core/records.ts';
 import { subnetWith } from '../../core/subnets.ts';
+import type { Containers } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import type { ClusterStore } from '../../ports/store.ts';
 import { claimEntry, type HeldEndpoint, heldEndpoint } from '../claims/endpoint-claims.ts';
@@ -72,18 +73,25 @@ function bare(id: string, networkId: string, nodeId: string): EndpointRecord {
   return { id, networkId, nodeId, addresses: [], mac: '', name: id.slice(0, 12), aliases: [], createdAt: 0 };
 }
 
+export interface EndedDeps extends Pick<ClaimAuditDeps, 'local' | 'logger' | 'releases'> {
+  readonly endpoints: Pick<Endpoints, 'configureResolver'>;
+  readonly containers: Pick<Containers, 'withResolver'>;
+}
+
 /** What ended with the host and comes back by nobody's doing. Does not wait for etcd. */
 export async function releaseEnded(
-  {
-    endpoints,
-    logger,
-    releases,
-  }: Pick<ClaimAuditDeps, 'logger' | 'releases'> & { endpoints: Pick<Endpoints, 'configureResolver'> },
+  { containers, endpoints, local, logger, releases }: EndedDeps,
   ended: readonly LocalEndpoint[],
 ): Promise<void> {
   if (ended.length > 0) logger.info({ endpoints: ended.length }, 'host was restarted: its endpoints are released');
   // What they were connected for is gone, and a new namespace of that name would be sent to a gateway it does not reach.
-  const resolvers = ended.map(({ container }) => endpoints.configureResolver(container));
+  // Of one that was connected right before a power loss nothing but its file tells.
+  const known = new Set(local.all().map(({ container }) => container.text));
+  const strays = local.unreadable === undefined ? await containers.withResolver() : [];
+  const unknown = strays.filter(({ text }) => !known.has(text));
+  const resolvers = [...ended.map(({ container }) => container), ...unknown].map((each) =>
+    endpoints.configureResolver(each),
+  );
   const stale = (await Promise.allSettled(resolvers)).find((result) => result.status === 'rejected');
   if (stale) logger.warn({ error: stale.reason }, 'a resolver file of before the restart is still there');
   for (const { record } of ended) void releases.release(record, true).catch(() => false);

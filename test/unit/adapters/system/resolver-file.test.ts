@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { configureResolver, resolverDrift } from '../../../../src/adapters/system/resolver-file.ts';
+import { configureResolver, resolverDrift, withResolver } from '../../../../src/adapters/system/resolver-file.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -28,6 +28,15 @@ describe('the resolver file', () => {
     expect(await read()).not.toContain('10.0.0.1');
     await configureResolver(directory, c1, []);
     expect(await readdir(directory)).toEqual([]);
+  });
+
+  it('tells whose containers have one, and leaves out what is not ours', async () => {
+    await configureResolver(directory, c1, ['10.0.0.1']);
+    await mkdir(join(directory, 'c2'));
+    await mkdir(join(directory, 'c3'));
+    await writeFile(join(directory, 'c3/resolv.conf'), 'nameserver 192.0.2.1\n');
+    expect(await withResolver(directory)).toMatchObject([{ text: 'netns:c1' }]);
+    expect(await withResolver(join(directory, 'none'))).toEqual([]);
   });
 
   it("leaves a user's own file alone and says so", async () => {
