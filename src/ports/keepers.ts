@@ -96,6 +96,7 @@ export interface ReportedStoreMember {
   readonly role: string;
   /** What follows is empty where it does not. */
   readonly answers: boolean;
+  /** Empty as well, with all that follows, where it tells root of etcd alone. */
   readonly version: string;
   /** Bytes of its file, and of these in use. */
   readonly size: number;

@@ -93,6 +93,8 @@ export interface StoreMembership {
 /** What one member says of itself (`etcdserverpb.Maintenance/Status`). */
 export interface StoreMemberStatus {
   readonly memberId: string;
+  /** It tells root alone what follows, which is empty here: 3.5.28 to 3.5.31, and releases of then. It has a leader. */
+  readonly hidden?: true;
   readonly version: string;
   /** Bytes of its file, and of these in use. */
   readonly dbSize: number;

@@ -1,9 +1,9 @@
 /** The connection that is in use, for calls and streams. */
 import { type ClientDuplexStream, status } from '@grpc/grpc-js';
 import { keys } from '../../core/records.ts';
-import { KVService, MaintenanceService, RangeRequest, type StatusResponse } from '../../gen/etcd/rpc.ts';
+import { KVService, MaintenanceService, type StatusResponse } from '../../gen/etcd/rpc.ts';
 import { EtcdClient, type Method } from './client.ts';
-import { encodeKey } from './request.ts';
+import { encodeLocalRead } from './request.ts';
 import { isAnswer, LEARNER, NO_LEADER, StatusError, statusOf } from './store-error.ts';
 import { CALL_TIMEOUT_MS, type EtcdTarget } from './target.ts';
 
@@ -91,11 +91,10 @@ export class Link {
 
 class Retired extends Error {}
 
-/** A read that needs nobody but the member itself, which refuses it without a leader as all calls of ours. */
+/** The member refuses to read without a leader, as all calls of ours. */
 async function isLeaderless(client: EtcdClient, signal: AbortSignal): Promise<boolean> {
-  const request = RangeRequest.fromPartial({ key: encodeKey(keys.cluster), serializable: true, countOnly: true });
   try {
-    await client.call(KVService.range, request, { signal });
+    await client.call(KVService.range, encodeLocalRead(keys.cluster), { signal });
     return false;
   } catch (error) {
     return statusOf(error).details === NO_LEADER;

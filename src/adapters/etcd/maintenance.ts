@@ -1,18 +1,33 @@
 /** `etcdserverpb.Maintenance` and compaction, as our port has them. */
+import type { OverlaydError } from '../../core/errors.ts';
+import { keys } from '../../core/records.ts';
 import { AlarmRequest_AlarmAction as Action, AlarmType, KVService, MaintenanceService } from '../../gen/etcd/rpc.ts';
-import type { StoreMaintenance } from '../../ports/store.ts';
+import type { StoreMaintenance, StoreMemberStatus } from '../../ports/store.ts';
 import type { EtcdConnection } from './connection.ts';
 import { formatMemberId } from './member-id.ts';
-import { alarmsIn, isCompacted } from './store-error.ts';
+import { encodeLocalRead } from './request.ts';
+import { alarmsIn, isCompacted, isRefusalOfUser } from './store-error.ts';
 
 /** The member is silent meanwhile, for about a second for each 100 MiB on a slow disk; it has 8 GiB at most. */
 const DEFRAGMENT_MS = 120_000;
 const COMPACT_MS = 60_000;
 
 export function createMaintenance(connection: EtcdConnection): StoreMaintenance {
+  /** Whoever may read is told that much. */
+  const whoIsAt = async (endpoint: string): Promise<StoreMemberStatus> => {
+    const { header } = await connection.ask(endpoint, KVService.range, encodeLocalRead(keys.cluster));
+    return {
+      ...{ memberId: formatMemberId(header?.memberId ?? '0'), hidden: true, version: '', dbSize: 0, dbSizeInUse: 0 },
+      ...{ leaderId: '', isLearner: false, raftIndex: 0, raftAppliedIndex: 0, alarms: [] },
+    };
+  };
+
   return {
     async memberStatus(endpoint) {
-      const answer = await connection.ask(endpoint, MaintenanceService.status, {});
+      const answer = await connection.ask(endpoint, MaintenanceService.status, {}).catch((error: OverlaydError) => {
+        if (!isRefusalOfUser(error)) throw error;
+      });
+      if (answer === undefined) return await whoIsAt(endpoint);
       const { version, dbSize, dbSizeInUse, isLearner, raftIndex, raftAppliedIndex } = answer;
       return {
         ...{ version, dbSize, dbSizeInUse, isLearner, raftIndex, raftAppliedIndex },

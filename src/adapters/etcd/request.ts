@@ -85,6 +85,11 @@ export function encodeGet(key: string): RangeRequest {
   return RangeRequest.fromPartial({ key: encodeKey(key) });
 }
 
+/** Needs nobody but the member itself, also one that learns; its answer says which one that is. */
+export function encodeLocalRead(key: string): RangeRequest {
+  return RangeRequest.fromPartial({ key: encodeKey(key), serializable: true, countOnly: true });
+}
+
 export function decodeEntry(kv: KeyValue): StoreEntry {
   return { key: kv.key.toString('utf8'), value: kv.value.toString('utf8'), revision: kv.modRevision };
 }

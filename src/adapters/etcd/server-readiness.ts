@@ -6,8 +6,8 @@ import { isRefusalOfUser, LEARNER, statusOf } from './store-error.ts';
 export const ANSWER = { timeoutMs: 1_000 };
 
 /**
- * Whether it has a leader. Once there are users, releases as 3.5.28 to 3.5.31 tell root alone how they are. All calls of ours ask for a leader,
- * which etcd looks for before it looks at who asks: one that refuses has it.
+ * Whether it has a leader. Once there are users, 3.5.28 to 3.5.31, and releases of then, tell root alone how they are. All calls of
+ * ours ask for a leader, which etcd looks for before it looks at who asks: one that refuses has it.
  */
 export async function knowsLeader(client: EtcdClient): Promise<boolean> {
   try {

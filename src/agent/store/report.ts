@@ -61,7 +61,7 @@ export async function reportStore(deps: StoreReportDeps): Promise<StoreReported>
         reported(clientUrlOf(node), node.name, await statusOf(deps, clientUrlOf(node)), 'keeper'),
       ),
     );
-    const answering = members.filter(({ status }) => status?.leaderId).length;
+    const answering = members.filter(({ status }) => status?.leaderId || status?.hidden).length;
     const outlook =
       answering === 0
         ? `no majority of the members answers: changes are refused until more of them are back (${asOverlaydError(error).message})`
@@ -91,7 +91,7 @@ function told(members: readonly SeenInReport[]): readonly ReportedStoreMember[] 
     .map(({ status, ...member }) => ({
       ...{ ...member, answers: status !== undefined, version: status?.version ?? '' },
       ...{ size: status?.dbSize ?? 0, sizeInUse: status?.dbSizeInUse ?? 0, alarms: [...(status?.alarms ?? [])] },
-      lag: status ? furthest - status.raftAppliedIndex : 0,
+      lag: status && !status.hidden ? furthest - status.raftAppliedIndex : 0,
     }))
     .sort((a, b) => (a.nodeName < b.nodeName ? -1 : 1));
 }

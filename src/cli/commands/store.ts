@@ -35,7 +35,8 @@ function addStatus(store: Command, session: Session): void {
       'after',
       `
 Every host of ROLE voter or leader keeps the store; a learner has a copy and no vote. LAG: how many entries it
-has yet to apply. Changes need more than half of the votes; existing networks need none.
+has yet to apply. Changes need more than half of the votes; existing networks need none. - in the last three:
+that release of etcd tells them to a user with the role root alone.
 
 Examples:
   overlayd store status
@@ -51,9 +52,9 @@ Examples:
             ...(report.bundled ? [{ heading: 'NODE', cell: (row: StoreMember) => row.nodeName || '(gone)' }] : []),
             { heading: 'URL', cell: (row) => row.url },
             { heading: 'ROLE', cell: (row) => row.role },
-            { heading: 'ETCD', cell: (row) => (row.answers ? row.version : 'no answer') },
-            { heading: 'SIZE', cell: (row) => (row.answers ? sizeText(row) : '-') },
-            { heading: 'LAG', cell: (row) => (row.answers ? String(row.lag) : '-') },
+            { heading: 'ETCD', cell: (row) => (row.answers ? row.version || '-' : 'no answer') },
+            { heading: 'SIZE', cell: (row) => (tells(row) ? sizeText(row) : '-') },
+            { heading: 'LAG', cell: (row) => (tells(row) ? String(row.lag) : '-') },
           ],
           rows,
         ),
@@ -66,6 +67,10 @@ Examples:
         if (alarms.length > 0) session.print(`Alarm of ${nodeName || url}: ${alarms.join(', ')}`);
       }
     });
+}
+
+function tells({ answers, version }: StoreMember): boolean {
+  return answers && version !== '';
 }
 
 function sizeText({ size, sizeInUse }: StoreMember): string {

@@ -29,6 +29,7 @@ describe('who keeps the store', () => {
       members: [
         { ...member, ...sizes },
         { ...silent, ...sizes, alarms: [] },
+        { ...member, nodeName: 'host3', role: 'voter', version: '', size: 0, sizeInUse: 0, lag: 0, alarms: [] },
       ],
     };
     const { out } = await run('store status', { answers: { getStoreStatus: () => report } });
@@ -36,14 +37,18 @@ describe('who keeps the store', () => {
       'NODE    URL                     ROLE     ETCD        SIZE                  LAG',
       'host1   https://10.9.0.1:2379   leader   3.4.23      2.0 MiB, 1.0 in use   0',
       'host2   https://10.9.0.2:2379   voter    no answer   -                     -',
+      'host3   https://10.9.0.1:2379   voter    -           -                     -',
       '',
-      'Kept by 2 of 3 that are wanted.',
+      'Kept by 3 of 3 that are wanted.',
       'Note: host2 does not answer: until then nothing is changed',
       'Alarm of host1: NOSPACE',
       '',
     ]);
     const json = await run('store status --format json', { answers: { getStoreStatus: () => report } });
-    expect(JSON.parse(json.out)).toMatchObject({ Wanted: 3, Members: [{ Role: 'leader' }, { Answers: false }] });
+    expect(JSON.parse(json.out)).toMatchObject({
+      Wanted: 3,
+      Members: [{ Role: 'leader' }, { Answers: false }, { Version: '' }],
+    });
     const { asked } = await run('store resize 5', { answers: { resizeStore: () => ({}) } });
     expect(asked).toEqual([['resizeStore', { members: 5 }]]);
   });

@@ -90,7 +90,7 @@ export class ScriptedEtcd {
       range: (_: unknown, answer: sendUnaryData<RangeResponse>) => {
         this.ranges++;
         if (this.leader === '0') answer({ code: status.UNAVAILABLE, details: 'etcdserver: no leader' });
-        else if (!this.isSilent) answer(null, RangeResponse.fromPartial({}));
+        else if (!this.isSilent) answer(null, RangeResponse.fromPartial({ header: { memberId: '10' } }));
       },
       txn: (_: { request: TxnRequest }, answer: sendUnaryData<TxnResponse>) => {
         this.txns++;
