@@ -138,13 +138,13 @@ export class Gossip {
   /** Sends own news to members that are there; resolves when they have it, or after a moment. */
   async push(records: readonly GossipRecord[]): Promise<void> {
     const { clock } = this.#deps;
-    const present = this.#following();
-    if (present.length === 0) return;
+    const { awaited, present } = this.#followingApart();
+    if (present.length + awaited.length === 0) return;
     const stride = present.length <= FEW_PUSHED ? 1 : Math.ceil(Math.sqrt(present.length));
     const sends = present.flatMap((node, index) =>
       index % stride === 0 ? this.#pushTo(node, records, Math.min(stride, present.length - index) - 1) : [],
     );
-    const sent = Promise.allSettled(sends);
+    const sent = Promise.allSettled([...sends, ...awaited.map((node) => this.#pushTo(node, records, 0))]);
     const wait = new AbortController();
     await Promise.race([sent, clock.sleep(PUSH_WAIT_MS, wait.signal).catch(() => undefined)]);
     wait.abort(OVER);
@@ -174,7 +174,7 @@ export class Gossip {
   }
 
   #relay(delta: Delta, count: number): void {
-    const targets = this.#following().slice(0, Math.min(count, MAX_RELAYED));
+    const targets = this.#followingApart().present.slice(0, Math.min(count, MAX_RELAYED));
     void Promise.allSettled(targets.map((node) => this.#send(node, delta, 0)));
   }
 
@@ -294,6 +294,15 @@ export class Gossip {
     present.sort((a, b) => (a.id < b.id ? -1 : 1));
     const next = present.findIndex(({ id }) => id > selfId);
     return next <= 0 ? present : [...present.slice(next), ...present.slice(0, next)];
+  }
+
+  /** Who is awaited passes nothing on, but may be back and not heard yet. */
+  #followingApart(): { readonly awaited: readonly NodeRecord[]; readonly present: readonly NodeRecord[] } {
+    const { detector } = this.#deps;
+    const { awaited = [], present = [] } = Object.groupBy(this.#following(), ({ id }) =>
+      detector.isAwaited(id) ? 'awaited' : 'present',
+    );
+    return { awaited, present };
   }
 
   #reconcileWith(others: readonly NodeRecord[]): NodeRecord[] {

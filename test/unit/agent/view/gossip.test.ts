@@ -187,6 +187,19 @@ describe('gossip', () => {
     expect(made.asked.map(({ message }) => message.relay)).toEqual([6, 6, 6, 6, 6, 4]);
   });
 
+  it('has nothing passed on by members whose agents are about to be back, and pushes to these itself', async () => {
+    const made = await member(40, {});
+    made.detector.track(['self', ...Array.from({ length: 40 }, (_, i) => `n${i + 1}`)]);
+    const said = { nodeId: 'n1', startedAt: 1, incarnation: 2, accusers: [], backWithinMs: 60_000 };
+    await made.hear({ from: 'n1', members: [said] });
+    await made.clock.until(made.gossip.push([{ key: 'k', revision: 9, value: 'v' }]));
+    await made.stop();
+    const pushed = made.asked.map(({ nodeId, message }) => [nodeId, message.relay ?? 0] as const);
+    expect(pushed.at(-1)).toEqual(['n1', 0]);
+    expect(pushed.slice(0, -1).map(([nodeId]) => nodeId)).not.toContain('n1');
+    expect(pushed.length + pushed.reduce((sum, [, relay]) => sum + relay, 0)).toBe(40);
+  });
+
   it('passes a push on to the members that follow, passes over hidden ones, and asks nobody to pass it further', async () => {
     const made = await member(40, { hidden: ['n10'] });
     const delta = { from: 0, to: 0, records: [{ key: 'k', revision: 9, value: 'v' }] };
