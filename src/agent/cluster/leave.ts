@@ -1,8 +1,8 @@
 /**
  * `overlayd leave`: the node stays listed, as down, until `node rm` (or until its name is taken over). Whatever is
  * refused is refused before anything happens; after that every step can be repeated, the identity goes last. From the mark in
- * etcd on the node is a member no more: whatever fails then is a warning. The host of the cluster's etcd takes the cluster with it: as soon as anything would be lost by that, it has to be said in so many
- * words (`deleteCluster`), `force` is not enough.
+ * etcd on the node is a member no more: whatever fails then is a warning. The host of the cluster's etcd takes the cluster with it:
+ * as soon as anything would be lost by that, it has to be said in so many words (`deleteCluster`), `force` is not enough.
  */
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { decodeNetwork, decodeNode } from '../../core/record-codec.ts';

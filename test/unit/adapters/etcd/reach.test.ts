@@ -20,6 +20,10 @@ test('a host takes a connection where somebody listens, whatever that one says, 
   expect(await takesConnections(url, signal)).toBe(false);
 });
 
+test('of a name that nobody knows nothing is concluded', async () => {
+  expect(await takesConnections('https://etcd.invalid:2379', new AbortController().signal)).toBe(true);
+});
+
 test('nobody waits for it who has given up', async () => {
   const { server, url } = await openPort();
   const over = new AbortController();
