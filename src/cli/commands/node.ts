@@ -35,7 +35,7 @@ const FILTERS: Filters<Node> = {
   self: is(({ self }) => self),
   state: isOneOf(
     ({ state, left }) => (left ? [state, 'left'] : state),
-    ['ready', 'restarting', 'suspect', 'down', 'left'],
+    ['ready', 'joining', 'restarting', 'suspect', 'down', 'left'],
   ),
   version: isOneOf(({ version }) => version),
 };

@@ -75,6 +75,7 @@ describe('each listing is filtered', () => {
     ['node ls', 'role=copy', 'host2'],
     ['node ls', 'role=member', 'host3'],
     ['node ls', 'state=left', 'host2'],
+    ['node ls', 'state=joining', ''],
     ['node ls', 'self=true', 'host1'],
     ['node ls', 'label=rack', 'host1 host3'],
     ['node ls', 'label=rack=8', 'host3'],

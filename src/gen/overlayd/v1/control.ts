@@ -403,7 +403,7 @@ export interface Node {
   underlayMtu: number;
   labels: { [key: string]: string };
   joinedAtMs: number;
-  /** "ready", "restarting", "suspect", "down" */
+  /** "ready", "joining", "restarting", "suspect", "down" */
   state: string;
   self: boolean;
   endpoints: number;
