@@ -62,11 +62,11 @@ export function lookBack(answer: TxnResponse, { compares, writes, after }: Doubt
   const held = heldKeys(answer, { compares, writes });
   const ends = compares.flatMap((compare) => endOf(compare, held, after) ?? []);
   // One that is gone may have been gone before: there would be nothing to wait for.
-  const end = ends.find(({ revision }) => revision !== undefined) ?? ends[0];
+  const end = ends.find(({ isGone }) => !isGone) ?? ends[0];
   if (end === undefined) return undefined;
-  const { key, revision } = end;
+  const { key, revision, isGone } = end;
   const isLast = (event: StoreEvent) =>
-    event.key === key && (revision === undefined ? event.value === undefined : event.revision >= revision);
+    event.key === key && event.revision >= revision && (!isGone || event.value === undefined);
   const all = writes.map((write) => (write.kind === 'delete-prefix' ? write.prefix : write.key));
   return { prefix: commonPrefix([key, ...all]), isLast };
 }
@@ -147,19 +147,19 @@ function failedAllAlong(compare: Compare, held: ReadonlyMap<string, KeyValue | u
   return entry.modRevision <= after && entry.modRevision !== compare.revision;
 }
 
-/** The change since which the compare does not hold, at the latest. Undefined: it holds, or nobody knows. `revision` absent: a deletion. */
+/** The change since which the compare does not hold, at the latest; where the key is gone, its deletion at that revision or later. Undefined: it holds, or nobody knows. */
 function endOf(
   compare: Compare,
   held: ReadonlyMap<string, KeyValue | undefined>,
   after: number,
-): { readonly key: string; readonly revision: number | undefined } | undefined {
+): { readonly key: string; readonly revision: number; readonly isGone: boolean } | undefined {
   if (compare.kind === 'empty' || compare.kind === 'exists' || !held.has(compare.key)) return undefined;
   const { key } = compare;
   const entry = held.get(key);
-  if (compare.kind === 'absent') return entry && { key, revision: entry.createRevision };
-  if (entry === undefined) return { key, revision: undefined };
+  if (compare.kind === 'absent') return entry && { key, revision: entry.createRevision, isGone: false };
+  if (entry === undefined) return { key, revision: compare.revision + 1, isGone: true };
   if (entry.modRevision === compare.revision || entry.modRevision <= after) return undefined;
-  return { key, revision: entry.modRevision };
+  return { key, revision: entry.modRevision, isGone: false };
 }
 
 function putsOf(writes: readonly Write[]) {

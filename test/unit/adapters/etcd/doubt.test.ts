@@ -81,6 +81,14 @@ test('where all that stands in the way is unknown, history has no end', () => {
   expect(lookBack(answer(undefined), { compares: [absent('/a')], writes, after: 10 })).toBeUndefined();
 });
 
+test('a deletion before it was what it compares with is not its end', () => {
+  const writes: Write[] = [{ kind: 'delete', key: '/a' }];
+  const compares: Compare[] = [{ kind: 'revision', key: '/a', revision: 4 }];
+  const { isLast } = lookBack(answer(undefined), { compares, writes, after: 2 })!;
+  const deletions = [3, 5].map((revision) => ({ key: '/a', value: undefined, revision }));
+  expect(deletions.map(isLast)).toEqual([false, true]);
+});
+
 /** As etcd does it, on a few keys. */
 class Keys {
   readonly #held = new Map<string, { value: string; revision: number; created: number }>();
