@@ -125,9 +125,15 @@ export class Outside {
 
   /** Where this host, which is behind NAT, sends what is for a key of another one that is. */
   endpointTo(ownKey: string, node: NodeRecord, { publicKey, seenAt }: WireguardKey): string | undefined {
-    if (this.#natWays.isFound(node.id)) return undefined;
-    if (!this.#natWays.isRelayed(node.id)) return seenAt;
-    return this.#relayOf(node, ownKey, publicKey)?.endpoint ?? seenAt;
+    if (this.#natWays.isFound(node.id) && this.#isFirst(ownKey, node, publicKey)) return undefined;
+    const relayed = this.#natWays.isRelayed(node.id) ? this.#relayOf(node, ownKey, publicKey) : undefined;
+    return relayed?.endpoint ?? seenAt;
+  }
+
+  /** Whether the way between both is looked at by these keys. Others, of an exchange, have a way of their own to find. */
+  #isFirst(ownKey: string, node: NodeRecord, publicKey: string): boolean {
+    const [[own], [theirs]] = [this.#self?.wireguard?.keys ?? [], node.wireguard?.keys ?? []];
+    return own?.publicKey === ownKey && theirs?.publicKey === publicKey;
   }
 
   /** Name of the member that relays between this host and the member, where one does. */
