@@ -146,12 +146,16 @@ test('every view is reached, used and left by keys, and the focus is seen', asyn
 test('the focus, the row that is active and what is looked at stay where they are when rows come', async () => {
   const page = await open('endpoints', {}, 400);
   const table = page.getByRole('grid', { name: 'Endpoints' });
+  // They come in parts.
+  await page.getByRole('heading', { name: '400 endpoints' }).waitFor();
   await table.focus();
-  for (let nth = 0; nth < 3; nth++) await page.keyboard.press('PageDown');
-  const active = async () => {
-    const id = await table.getAttribute('aria-activedescendant');
-    return (await page.locator(`[id="${id}"] strong`).textContent())!;
-  };
+  const activeId = () => table.getAttribute('aria-activedescendant');
+  for (let nth = 0; nth < 3; nth++) {
+    const before = await activeId();
+    await page.keyboard.press('PageDown');
+    await until('another row to be active', async () => ![null, before].includes(await activeId()));
+  }
+  const active = async () => (await page.locator(`[id="${await activeId()}"] strong`).textContent())!;
   const name = await active();
   const placeOf = () => page.locator('.row.active').evaluate((row) => Math.round(row.getBoundingClientRect().top));
   const place = await placeOf();
