@@ -54,6 +54,12 @@ export class NamesLab {
       for (const { stop } of this.#keepers) stop();
       await Promise.all(this.#keepers.splice(0).flatMap(({ runs }) => runs));
       await this.keeperOf().keeper.end();
+      // One that has lost its place, and what started it, may still write there.
+      await until('all that was started to have ended', async () => {
+        const left = await this.processes();
+        for (const pid of left) kill(Number(pid));
+        return left.length === 0;
+      });
       await rm(this.directory, { recursive: true });
     });
   }
@@ -135,3 +141,11 @@ export class NamesLab {
 }
 
 export const isAlive = (pid: number) => existsSync(`/proc/${pid}/cwd`);
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
