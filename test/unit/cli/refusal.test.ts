@@ -126,7 +126,7 @@ const REFUSED: readonly (readonly [line: string, message: string])[] = [
   ['network ls --filter name', '--filter name: write it like name=…; there are dangling, driver,'],
   ['node ls --filter label', '--filter label: write it like label=…; there are id, label,'],
   ['network prune -f --filter until=10', 'filter until=10: not a duration or time'],
-  ['node ls --filter state=gone', 'write state=ready, state=restarting, state=suspect, state=down or state=left'],
+  ['node ls --filter state=gone', 'write state=ready, state=joining, state=restarting, state=suspect, state=down or'],
   ['token ls --filter expired=maybe', 'write expired=true or expired=false'],
   ['endpoint ls --filter nod=a', 'unknown filter nod; did you mean node? there are address, health, id,'],
   ['dns ls --filter type=MX', 'write type=A, type=AAAA, type=CNAME, type=TXT or type=SRV'],
