@@ -8,11 +8,14 @@ import type { AddressWatch } from './agent/cluster/address-watch.ts';
 import type { Identity } from './agent/cluster/identity.ts';
 import type { OwnIdentity } from './agent/cluster/own-identity.ts';
 import { certificateFindings, type RenewalOptions } from './agent/cluster/renewal.ts';
+import { bundledStoreOf } from './agent/cluster/store-access.ts';
 import { FirewallWatch } from './agent/host/firewall-watch.ts';
 import type { Member } from './agent/member.ts';
 import { NetworkWatch, type PathWatches } from './agent/path/network-watch.ts';
 import { PathWatch } from './agent/path/path-watch.ts';
+import { SilentPeers } from './agent/store/silent-peers.ts';
 import { type Found, found } from './core/finding.ts';
+import { keptStore } from './core/keepers.ts';
 import type { Pki } from './ports/identity.ts';
 import type { Kernel } from './ports/kernel.ts';
 import type { Clock, Logger, Random } from './ports/runtime.ts';
@@ -61,6 +64,14 @@ export function composeSurroundings(
     ...{ ways: { plain: paths, wireguard: encryptedPaths } },
     hasOnNetwork: (networkId) => member.local.hasOnNetwork(networkId),
   });
+  const silentPeers = new SilentPeers({
+    ...{ clock, logger },
+    kept: () => {
+      const store = bundledStoreOf(own.current.store);
+      return store && keptStore(member.view, member.self.id, store);
+    },
+    end: (silent) => thread.ask('endSilent', silent),
+  });
   return {
     ...{ paths, encryptedPaths, networkPaths },
     lookAtFirewalls: () => firewall.look(),
@@ -73,7 +84,7 @@ export function composeSurroundings(
       ...networkPaths.findings(),
     ],
     run: async () => {
-      const watches = [firewall, paths, encryptedPaths, networkPaths];
+      const watches = [firewall, paths, encryptedPaths, networkPaths, silentPeers];
       await Promise.all(watches.map((watch) => watch.run(signal)));
     },
   };

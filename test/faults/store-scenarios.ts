@@ -23,6 +23,17 @@ export const STORE_SCENARIOS: readonly Scenario[] = [
     proofs: [e2e('faults/keepers.test.ts'), e2e('etcd/outage.test.ts', 'when an endpoint goes silent')],
   },
   {
+    name: 'keepers-apart',
+    title:
+      'Hosts that keep the store are cut off from each other without a word: they have a leader soon after the cut',
+    limit: '10 s after the cut',
+    limitsMs: { whole: 10_000 },
+    proofs: [
+      e2e('faults/keepers.test.ts', 'cut off from each other without a word'),
+      unit('agent/store/silent-peers.test.ts'),
+    ],
+  },
+  {
     name: 'keeper-lost',
     title:
       'One of three hosts that keep the store loses power, whichever it is: changes go on, and it is one of three again when it is back; where it is not, another host takes its place',

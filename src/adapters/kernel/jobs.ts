@@ -8,7 +8,7 @@ import type { Address, Link, Op, Place, Route } from '../../core/host-state.ts';
 import type { Filter, NetworkTables } from '../../core/packet-filter.ts';
 import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
 import type { PlaceSeen, PlaceStep, StepRefusal } from '../netlink/wireguard-place.ts';
-import type { Unwelcome } from './connections.ts';
+import type { Silent, Unwelcome } from './connections.ts';
 import type { PlainError } from './plain-error.ts';
 
 export interface Jobs {
@@ -33,6 +33,8 @@ export interface Jobs {
   readonly listFlows: { readonly ask: undefined; readonly tell: undefined };
   /** Connections of the host that are to end: how many did. */
   readonly endConnections: { readonly ask: Unwelcome; readonly tell: number };
+  /** The same, of those whose other end is silent. */
+  readonly endSilent: { readonly ask: Silent; readonly tell: number };
   /** Whether the kernel has WireGuard. */
   readonly wireguardModule: { readonly ask: undefined; readonly tell: boolean };
   readonly wireguardLook: { readonly ask: undefined; readonly tell: PlaceSeen | undefined };

@@ -168,6 +168,7 @@ const DOING: Readonly<Record<JobName, string>> = {
   counters: "reading the host's firewall",
   listFlows: "reading the host's connections",
   endConnections: 'ending connections',
+  endSilent: 'ending silent connections',
   wireguardModule: 'looking for WireGuard in the kernel',
   wireguardLook: "reading WireGuard's links",
   wireguardSteps: "changing WireGuard's links",

@@ -10,7 +10,7 @@ import { freeNftables, takeTurns } from '../native/libnftables.ts';
 import { joinHost } from '../native/namespace.ts';
 import { askRouting } from '../netlink/host-routing.ts';
 import { carryOut } from './carry-out.ts';
-import { endConnections } from './connections.ts';
+import { endConnections, endSilent } from './connections.ts';
 import { Flows } from './flows.ts';
 import type { FromThread, JobName, Jobs, Outcome, ToThread } from './jobs.ts';
 import { findLacks } from './lacks.ts';
@@ -52,6 +52,7 @@ const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Pro
   counters: () => listCounters(),
   listFlows: () => flows.begin().then(() => undefined),
   endConnections: (unwelcome) => endConnections(unwelcome),
+  endSilent: (silent) => endSilent(silent),
   wireguardModule: () => hasWireguardModule(),
   wireguardLook: () => lookAtWireguard(),
   wireguardSteps: (steps) => carryOutWireguard(steps),

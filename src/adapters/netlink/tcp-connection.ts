@@ -1,7 +1,7 @@
 /** TCP connections of a namespace, and their end (`NETLINK_SOCK_DIAG`, sock_diag(7); `SOCK_DESTROY`, Linux 4.5 and newer). */
 import { type Family, formatIp, ipOfBytes } from '../../core/ip.ts';
 import { AF, AF_OF } from '../native/socket.ts';
-import { PayloadWriter } from './attributes.ts';
+import { AttributeReader, PayloadWriter } from './attributes.ts';
 import type { Message, Request } from './message.ts';
 import { NLM_F_DUMP } from './uapi/netlink.ts';
 import * as diag from './uapi/sock-diag.ts';
@@ -10,8 +10,11 @@ export interface TcpConnection {
   /** `AF_INET` or `AF_INET6`: of the socket, which may be of IPv6 while the peer has an address of IPv4. */
   readonly family: number;
   readonly localPort: number;
+  readonly remotePort: number;
   /** The peer's address, of IPv4 where that is what it is. */
   readonly remote: string;
+  /** Since something came from there last, data or an acknowledgement, in milliseconds. */
+  readonly silentMs: number;
   /** What the kernel knows the socket by (`struct inet_diag_sockid`). */
   readonly id: Uint8Array;
 }
@@ -20,9 +23,10 @@ const STANDING = (1 << diag.TCP_ESTABLISHED) | (1 << diag.TCP_CLOSE_WAIT);
 /** Before an address of IPv4 that a socket of IPv6 talks to (RFC 4291, 2.5.5.2). */
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
 
-/** Of sockets of one family; those that only listen are left out. */
-export function dumpConnections(family: Family): Request {
-  return { type: diag.SOCK_DIAG_BY_FAMILY, flags: NLM_F_DUMP, payload: request(AF_OF[family], STANDING) };
+/** Of sockets of one family; those that only listen are left out. `remotePort`: of those alone whose peer has it. */
+export function dumpConnections(family: Family, remotePort = 0): Request {
+  const wanted = [0, 0, remotePort >> 8, remotePort & 255];
+  return { type: diag.SOCK_DIAG_BY_FAMILY, flags: NLM_F_DUMP, payload: request(AF_OF[family], STANDING, wanted) };
 }
 
 /** Ends it, for both sides: who reads from it gets an error. */
@@ -32,10 +36,16 @@ export function destroyConnection({ family, id }: TcpConnection): Request {
 
 export function decodeConnection({ type, view, start, end }: Message): TcpConnection | undefined {
   const at = start + diag.DIAG_ID_AT;
-  if (type !== diag.SOCK_DIAG_BY_FAMILY || at + diag.SOCKID_BYTES > end) return undefined;
+  if (type !== diag.SOCK_DIAG_BY_FAMILY || start + diag.DIAG_MESSAGE_BYTES > end) return undefined;
   const family = view.getUint8(start);
   const id = new Uint8Array(view.buffer, view.byteOffset + at, diag.SOCKID_BYTES).slice();
-  return { family, localPort: view.getUint16(at), remote: addressOf(family, id.subarray(20, 36)), id };
+  const [localPort, remotePort] = [view.getUint16(at), view.getUint16(at + 2)];
+  let silentMs = 0;
+  for (const info = new AttributeReader(view, start + diag.DIAG_MESSAGE_BYTES, end); info.next(); ) {
+    if (info.type !== diag.INET_DIAG_INFO) continue;
+    silentMs = Math.min(info.u32At(diag.TCPI_LAST_DATA_RECV_AT), info.u32At(diag.TCPI_LAST_ACK_RECV_AT));
+  }
+  return { family, localPort, remotePort, remote: addressOf(family, id.subarray(20, 36)), silentMs, id };
 }
 
 function addressOf(family: number, bytes: Uint8Array): string {
@@ -44,13 +54,14 @@ function addressOf(family: number, bytes: Uint8Array): string {
   return formatIp(ipOfBytes(isMapped ? bytes.subarray(MAPPED.length) : bytes)!);
 }
 
-function request(family: number, states: number, id?: Uint8Array): Uint8Array {
+function request(family: number, states: number, id: Iterable<number>): Uint8Array {
   return new PayloadWriter()
     .header(diag.DIAG_REQUEST_BYTES, (view, at) => {
       view.setUint8(at, family);
       view.setUint8(at + 1, diag.IPPROTO_TCP);
+      view.setUint8(at + 2, 1 << (diag.INET_DIAG_INFO - 1));
       view.setUint32(at + 4, states, true);
-      for (const [nth, byte] of (id ?? []).entries()) view.setUint8(at + 8 + nth, byte);
+      for (const [nth, byte] of [...id].entries()) view.setUint8(at + 8 + nth, byte);
     })
     .payload();
 }

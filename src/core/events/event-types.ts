@@ -100,6 +100,7 @@ export const EVENT_TYPES = {
   'store-not-what-it-was': 'store',
   'store-place-refused': 'store',
   'store-restore-asked': 'store',
+  'store-silence-ended': 'store',
   'store-user-removed': 'store',
   'store-users-in-force': 'store',
   'store-went-back': 'store',

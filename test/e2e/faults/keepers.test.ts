@@ -90,6 +90,21 @@ test('a keeper that was cut off from the others comes back, and takes no leader 
 const isLed = async (host: Host) =>
   JSON.parse(await Etcdctl.ofBundled(host, 'own').run('endpoint', 'status', '-w', 'json'))[0].Status.leader > 0;
 
+test('keepers that were cut off from each other without a word hear each other as soon as packets pass', async () => {
+  const keepers = lab().hosts.slice(0, 3);
+  const [one, two, three] = keepers as [Host, Host, Host];
+  // Whichever etcd is installed: one that would wait for the kernel to tell it, as those of 3.5 and newer do.
+  const waiting = one.spawn(['bash', '-c', `exec 3<>/dev/tcp/${two.address}/2380; echo called; cat <&3`]);
+  await until('it to have called', () => waiting.output.includes('called'));
+  await lab().partition([one], [two], [three]);
+  await until('none of them to have a leader', async () => !(await Promise.all(keepers.map(isLed))).some(Boolean));
+  await until('what waits to be ended', () => waiting.output.includes('connection abort'));
+  await lab().heal();
+  const healed = stopwatch();
+  await until('all of them to have one', async () => (await Promise.all(keepers.map(isLed))).every(Boolean));
+  tell({ scenario: 'keepers-apart', what: 'whole', ms: healed() });
+});
+
 test('the etcd of one keeper after another is killed under changes of every kind: what is said of each is so', async () => {
   const keepers = lab().hosts.slice(0, 3);
   const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 1e9));

@@ -14,3 +14,10 @@ export const SOCKID_BYTES = 48;
 export const DIAG_REQUEST_BYTES = 8 + SOCKID_BYTES;
 /** Where the id begins in `struct inet_diag_msg`: after family, state, timer, retransmissions (u8 each). */
 export const DIAG_ID_AT = 4;
+export const DIAG_MESSAGE_BYTES = DIAG_ID_AT + SOCKID_BYTES + 20;
+
+/** An attribute of the answer, `struct tcp_info` (`linux/tcp.h`); asked for by the bit before it. */
+export const INET_DIAG_INFO = 2;
+/** Where in it milliseconds stand since data came last, and since anything was acknowledged (u32 each). */
+export const TCPI_LAST_DATA_RECV_AT = 52;
+export const TCPI_LAST_ACK_RECV_AT = 56;
