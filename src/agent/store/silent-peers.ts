@@ -17,7 +17,7 @@ export interface SilentPeersDeps {
     readonly addresses: readonly string[];
     readonly forMs: number;
   }) => Promise<number>;
-  readonly clock: Pick<Clock, 'sleep'>;
+  readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
   readonly logger: Logger;
 }
 
@@ -25,11 +25,14 @@ const LOOK_MS = 5_000;
 /** etcd says something on each every 1.7 s, and 3.4 gives it up after 5 s, so that nothing of one that does is ended here. */
 const SILENT_MS = 10_000;
 const RETRY_MS = 60_000;
+/** A member that is frozen takes one connection after another: that is told so often. */
+const TELL_MS = 600_000;
 
 export class SilentPeers {
   readonly #deps: SilentPeersDeps;
   /** Also those that others had: what was called there is what is silent when they have moved. */
   readonly #addresses = new Set<string>();
+  #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: SilentPeersDeps) {
     this.#deps = deps;
@@ -53,7 +56,9 @@ export class SilentPeers {
     if (this.#addresses.size === 0) return;
     const { port } = kept.peers;
     const ended = await this.#deps.end({ port, addresses: [...this.#addresses], forMs: SILENT_MS });
-    if (ended === 0) return;
+    const at = this.#deps.clock.elapsed();
+    if (ended === 0 || at - this.#toldAt < TELL_MS) return;
+    this.#toldAt = at;
     const event = 'store-silence-ended';
     this.#deps.logger.info({ event, ended }, 'another member of etcd was silent: connections to it were ended');
   }
