@@ -7,19 +7,28 @@
 # `NewTimeoutTransport` sets, so that its time limits are those of no connection; so still in 3.7.1 (etcd-io/etcd#18052, #19143).
 # So who runs such an etcd ends connections of members that have been silent for longer than etcd is by itself (1.7 s).
 # Needs root, etcdctl, nftables, openssl and iproute2; all of it happens in namespaces of its own, in about five minutes. The etcds
-# are those that are named, or of Debian 12, 13 and forky (seen with 3.4.23, 3.5.16, 3.5.30), which test/tools-root.sh fetches:
+# are those that are named, or of Debian 12, 13 and forky (3.4.23, 3.5.16, 3.5.30):
 #   findings/etcd-half-open-peers.sh [ETCD…]
 set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
 if [ "${1-}" != inside ]; then
   if [ $# = 0 ]; then
-    for release in bookworm trixie forky; do
-      set -- "$@" "$(bash "$here/../test/tools-root.sh" $release etcd-server)/usr/bin/etcd"
-    done
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    while read -r version sum; do
+      file=$folder/$version.deb
+      curl -fsS -o "$file" "http://deb.debian.org/debian/pool/main/e/etcd/etcd-server_${version}_amd64.deb"
+      echo "$sum  $file" | sha256sum --check --quiet
+      dpkg-deb -x "$file" "$folder/$version"
+      set -- "$@" "$folder/$version/usr/bin/etcd"
+    done <<'END'
+3.4.23-4+b4 3a9445d4560ad6de1c375756b2a17d97713df44cbd20a658c871fe108af7ef5d
+3.5.16-4 0875921bb0d023f2af9b8e15cdfbe417a03e65731345fb832c40f9c2dd72967b
+3.5.30-2 11a4f7e350c5020b83edff5160a6063d4e56ac9cd014d21ce8916378bf96de79
+END
   fi
   pids=() code=0
   for etcd in "$@"; do
-    timeout 500 unshare --net --mount --pid --fork --kill-child "$here/$(basename "$0")" inside "$(readlink -f "$etcd")" &
+    timeout 500 unshare --net --mount --pid --fork --kill-child "$(readlink -f "$0")" inside "$(readlink -f "$etcd")" &
     pids+=($!)
   done
   for pid in "${pids[@]}"; do wait "$pid" || code=1; done
