@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const KINDS = ['chaos', 'restore-chaos', 'store-chaos', 'docker-chaos'];
+const KINDS = ['chaos', 'restore-chaos', 'store-chaos', 'docker-chaos', 'nat-chaos'];
 /** A run of vitest takes a second by itself. */
 const AT_ONCE = 50;
 
@@ -22,6 +22,12 @@ interface Chunk {
   readonly kind: string;
   readonly first: number;
   readonly count: number;
+}
+
+/** More seeds than anybody wants runs of gossip of are those of histories: how many of each kind, so that there are as many in all. */
+export function historiesOf(seeds: string, mostRuns: number): number | undefined {
+  const count = Number(seeds);
+  return count > mostRuns && Number.isFinite(count) ? Math.ceil(count / KINDS.length) : undefined;
 }
 
 /** Returns the exit code: 1 when one of them failed. Each that fails is told at once, with how to replay it. */

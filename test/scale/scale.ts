@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runHistories } from './histories.ts';
+import { historiesOf, runHistories } from './histories.ts';
 import { renderGoals, renderTable, type Settings, type Size, writePage } from './report.ts';
 import { measureAll } from './seed-runs.ts';
 
@@ -15,15 +15,16 @@ const USAGE = `usage: npm run sim [-- [--nodes N] [--loss PERCENT] [--seeds N] [
 
   --nodes N          the largest cluster, 2 to 2000; sizes from 10 upward are simulated (default: 100)
   --loss PERCENT     messages that are lost, 0 to 50 (default: 1)
-  --seeds N          runs of each size, 1 to 1000 (default: 3); the first seed is 1; more are --histories
+  --seeds N          runs of each size, 1 to 1000 (default: 3); the first seed is 1; more are so many random histories, of all kinds
   --starved PERCENT  hosts that get little CPU for a while, 0 to 50 (default: 5)
   --workers N        runs at a time, 1 to 64 (default: one for each processor); the figures do not depend on it
   --json FILE        where everything measured is written
   --docs             write docs/scale.md and its figures
   --histories N      instead, N random histories of each kind, 1 to 1000000: of a cluster, of one whose etcd goes back in time, of
-                     its store's members, of container engines; prints the seeds of those that fail (docs/testing.md)
+                     its store's members, of container engines, of members behind NAT; prints the seeds of those that fail (docs/testing.md)
   --first N          their first seed (default: 1)`;
 
+/** A thousand runs of gossip tell of its slowest hundredth what there is to tell. */
 const MOST_SEEDS = 1_000;
 const SIZES = [10, 30, 50, 100, 300, 1_000];
 
@@ -31,15 +32,6 @@ function numberOf(name: string, text: string, least: number, most: number): numb
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value) && value >= least && value <= most) return value;
   throw new Error(`--${name}: "${text}" is not a number from ${least} to ${most}`);
-}
-
-/** Who asks for more wants random histories: a thousand runs of gossip tell of its slowest hundredth what there is to tell. */
-function seedsOf(text: string): number {
-  if (Number(text) > MOST_SEEDS)
-    throw new Error(
-      `--seeds: ${text} runs of each size are more than ${MOST_SEEDS}; so many random histories are \`npm run sim -- --histories ${text}\``,
-    );
-  return Math.trunc(numberOf('seeds', text, 1, MOST_SEEDS));
 }
 
 async function main(): Promise<number> {
@@ -62,14 +54,16 @@ async function main(): Promise<number> {
     return 0;
   }
   const workers = Math.trunc(numberOf('workers', values.workers, 1, 64));
-  if (values.histories !== undefined) {
-    const count = Math.trunc(numberOf('histories', values.histories, 1, 1_000_000));
+  const histories = values.histories ?? historiesOf(values.seeds, MOST_SEEDS);
+  if (histories !== undefined) {
+    const count = Math.trunc(numberOf('histories', String(histories), 1, 1_000_000));
+    process.stderr.write(`${count} random histories of each kind\n`);
     return await runHistories({ count, first: Math.trunc(numberOf('first', values.first, 1, 1e9)), workers });
   }
   const settings: Settings = {
     nodes: Math.trunc(numberOf('nodes', values.nodes, 2, 2_000)),
     loss: numberOf('loss', values.loss, 0, 50) / 100,
-    seeds: seedsOf(values.seeds),
+    seeds: Math.trunc(numberOf('seeds', values.seeds, 1, MOST_SEEDS)),
     starved: numberOf('starved', values.starved, 0, 50) / 100,
   };
   const sizes = await measureSizes(settings, workers);
