@@ -107,7 +107,7 @@ test('a host that is away holds it up, by name, and it goes on when the host is 
     return Nodes.filter(({ Awaited }: { Awaited: boolean }) => Awaited).length === 1;
   });
   expect((await two.json('ca', 'status')).Waiting).toMatch(
-    /^4 of 5 members trust both CAs; waiting for h3 \((suspect|joining|down)\)$/,
+    /^4 of 5 members trust both CAs; waiting for h3 \((restarting|suspect|joining|down)\)$/,
   );
   expect(status.Phase).toBe('trust');
   await rotating.kill('SIGINT');

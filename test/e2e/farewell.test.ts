@@ -35,6 +35,9 @@ async function saidOfThird(): Promise<readonly string[]> {
   return [...new Set(await Promise.all(said))];
 }
 
+const untilSaid = (state: string) =>
+  until(`both to say that it is ${state}`, async () => (await saidOfThird()).join() === state);
+
 const untilHidden = () =>
   Promise.all(
     hosts()
@@ -53,14 +56,14 @@ test('ended in order it is awaited: for longer than any silence is, no name is h
   const ping: Pinging = await startPinging(one, 'c', addresses.get('h3')!);
   expect(await three.agent.stop()).toBe(0);
   const away = stopwatch();
-  expect(await saidOfThird()).toEqual(['restarting']);
+  await untilSaid('restarting');
   await until('time to pass', () => away() >= AWAY_MS);
   expect(await saidOfThird()).toEqual(['restarting']);
   const peers: { Name: string; State: string }[] = (await one.json('status')).Peers;
   expect(peers.find(({ Name }) => Name === 'h3')).toMatchObject({ State: 'restarting' });
   await three.agent.start();
   await untilReady(hosts());
-  expect(await saidOfThird()).toEqual(['ready']);
+  await untilSaid('ready');
   const reports = await Promise.all(ends.map((end) => end()));
   const packets = ping.replies();
   const lost = await ping.end();
@@ -87,7 +90,7 @@ test('where its host goes as well, its names go before its time is over', async 
   const [, , three] = hosts();
   await three.agent.stop();
   const ended = stopwatch();
-  expect(await saidOfThird()).toEqual(['restarting']);
+  await untilSaid('restarting');
   await three.powerOff();
   await untilHidden();
   tell({ scenario: 'host-off', what: 'after a farewell', ms: ended() });
