@@ -87,12 +87,14 @@ test('killed it is suspected as ever', async () => {
 });
 
 test('where its host goes as well, its names go before its time is over', async () => {
-  const [, , three] = hosts();
+  const [one, two, three] = hosts();
+  // It was killed before.
+  for (const host of [one, two]) await untilReaches(host, 'c', 'c-h3');
   await three.agent.stop();
   const ended = stopwatch();
   await untilSaid('restarting');
   await three.powerOff();
   await untilHidden();
   tell({ scenario: 'host-off', what: 'after a farewell', ms: ended() });
-  expect(await saidOfThird()).not.toContain('restarting');
+  await until('nobody to wait for it', async () => !(await saidOfThird()).includes('restarting'));
 });
