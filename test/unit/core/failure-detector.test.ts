@@ -1,25 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { FailureDetector } from '../../../src/core/failure-detector.ts';
+import type { FailureDetector } from '../../../src/core/failure-detector.ts';
 import type { MemberNews } from '../../../src/core/gossip/message.ts';
-
-const INTERVAL = 1_000;
-const LIMIT = 64;
-
-/** A detector at `self` that has heard from each of `peers` at time 0. */
-function detector(...peers: readonly string[]): FailureDetector {
-  const made = new FailureDetector({ selfId: 'self', intervalMs: INTERVAL });
-  made.begin(5);
-  made.track(['self', ...peers]);
-  for (const peer of peers) made.heard(peer, [alive(peer)], 0);
-  return made;
-}
+import { detector, INTERVAL, LIMIT, newsOfMember } from '../../fixtures/failure-detector.ts';
 
 function alive(nodeId: string, incarnation = 1, startedAt = 5): MemberNews {
-  return { nodeId, startedAt, incarnation, accusers: [] };
+  return newsOfMember(nodeId, { incarnation, startedAt });
 }
 
 function accused(nodeId: string, accusers: readonly string[], incarnation = 1): MemberNews {
-  return { nodeId, startedAt: 5, incarnation, accusers };
+  return newsOfMember(nodeId, { incarnation, accusers });
 }
 
 /** Asks `silent` once per interval, and hears from `others`, until `intervals` of them are over; returns the time. */

@@ -1,23 +1,7 @@
 /** Of the failure detector: members that said that they will be back. */
 import { expect, test } from 'vitest';
-import { AWAITED_MS, FailureDetector } from '../../../src/core/failure-detector.ts';
-import type { MemberNews } from '../../../src/core/gossip/message.ts';
-
-const INTERVAL = 1_000;
-const LIMIT = 64;
-
-/** At `self`, which has heard from each of `peers` at time 0. */
-function detector(...peers: readonly string[]): FailureDetector {
-  const made = new FailureDetector({ selfId: 'self', intervalMs: INTERVAL });
-  made.begin(5);
-  made.track(['self', ...peers]);
-  for (const peer of peers) made.heard(peer, [news(peer)], 0);
-  return made;
-}
-
-function news(nodeId: string, more: Partial<MemberNews> = {}): MemberNews {
-  return { nodeId, startedAt: 5, incarnation: 1, accusers: [], ...more };
-}
+import { AWAITED_MS, type FailureDetector } from '../../../src/core/failure-detector.ts';
+import { detector, INTERVAL, LIMIT, newsOfMember as news } from '../../fixtures/failure-detector.ts';
 
 const farewell = (nodeId: string, backWithinMs = AWAITED_MS) => news(nodeId, { incarnation: 2, backWithinMs });
 
