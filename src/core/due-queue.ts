@@ -16,6 +16,11 @@ export class DueQueue<Item> {
     return this.#heap.length;
   }
 
+  /** When the first is due. */
+  get firstAt(): number | undefined {
+    return this.#heap[0]?.at;
+  }
+
   /** Due at that moment, whatever it was before. */
   put(item: Item, at: number): void {
     this.delete(item);

@@ -2,16 +2,15 @@
  * Time for a cluster in one process: it passes only when told to. Timers fire in order of their time, then of their
  * making; between two of them everything that can run without time passing runs.
  */
+import { DueQueue } from '../../src/core/due-queue.ts';
 import type { Clock } from '../../src/ports/runtime.ts';
-import { type Timer, TimerQueue } from './timer-queue.ts';
 
 export class VirtualClock implements Clock {
   /** Since the clock was made. */
   #now = 0;
   /** Wall time at that moment, as it is thought to have been now. */
   #startMs: number;
-  #order = 0;
-  readonly #timers = new TimerQueue();
+  readonly #timers = new DueQueue<() => void>();
 
   constructor(startMs = 1_700_000_000_000) {
     this.#startMs = startMs;
@@ -35,20 +34,15 @@ export class VirtualClock implements Clock {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const abort = () => {
-        timer.cancelled = true;
+        this.#timers.delete(fire);
         reject(signal?.reason);
       };
-      const timer: Timer = {
-        at: this.#now + Math.max(0, ms),
-        order: this.#order++,
-        fire: () => {
-          signal?.removeEventListener('abort', abort);
-          resolve();
-        },
-        cancelled: false,
+      const fire = () => {
+        signal?.removeEventListener('abort', abort);
+        resolve();
       };
       signal?.addEventListener('abort', abort, { once: true });
-      this.#timers.add(timer);
+      this.#timers.put(fire, this.#now + Math.max(0, ms));
     });
   }
 
@@ -57,11 +51,10 @@ export class VirtualClock implements Clock {
     const end = this.#now + ms;
     await settle();
     for (;;) {
-      const next = this.#timers.first();
-      if (!next || next.at > end) break;
-      this.#now = Math.max(this.#now, next.at);
-      this.#timers.removeFirst();
-      next.fire();
+      const nextAt = this.#timers.firstAt;
+      if (nextAt === undefined || nextAt > end) break;
+      this.#now = Math.max(this.#now, nextAt);
+      this.#timers.take(this.#now)!();
       await settle();
     }
     this.#now = end;
@@ -77,9 +70,10 @@ export class VirtualClock implements Clock {
     const end = this.#now + limitMs;
     await settle();
     while (!settled) {
-      const next = this.#timers.first();
-      if (!next || next.at > end) throw new Error(`nothing came of it within ${limitMs} ms of virtual time`);
-      await this.advance(next.at - this.#now);
+      const nextAt = this.#timers.firstAt;
+      if (nextAt === undefined || nextAt > end)
+        throw new Error(`nothing came of it within ${limitMs} ms of virtual time`);
+      await this.advance(nextAt - this.#now);
     }
     return await promise;
   }

@@ -25,6 +25,7 @@ test('it is what a sorted list is', () => {
           list = list.filter((other) => other !== first);
         }
         expect(queue.size).toBe(list.length);
+        expect(queue.firstAt).toBe(list.toSorted((a, b) => a.at - b.at)[0]?.at);
       }
     }),
   );
