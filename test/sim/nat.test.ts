@@ -28,6 +28,19 @@ function relayOf([one, other]: readonly SimulatedHost[]): SimulatedHost | undefi
   return cluster.hosts.find(({ record }) => record.name === tunnel?.relayedBy);
 }
 
+/** `host:port` where the one has the other. */
+function sendsTo(one: SimulatedHost, other: SimulatedHost): string | undefined {
+  return one.wireguard.sending?.peers.get(other.wireguard.sending?.publicKey ?? '')?.endpoint;
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  const begun = cluster.clock.elapsed();
+  while (!isSo()) {
+    expect(cluster.clock.elapsed() - begun).toBeLessThan(150_000);
+    await cluster.clock.advance(50);
+  }
+}
+
 /** Milliseconds until all reach all without a relay. */
 async function untilDirect(limitMs: number): Promise<number> {
   const begun = cluster.clock.elapsed();
@@ -132,6 +145,23 @@ describe('past a relay', () => {
       lost += lostWays(cluster).length > 0 ? 1 : 0;
     }
     expect(lost).toBeLessThan(60);
+  });
+
+  it('it is tried by an agent, too, whose forerunner was killed while it tried', async () => {
+    const [one, other] = await begin(2, ['symmetric', 'symmetric']);
+    await untilAllReach(cluster, 25_000);
+    const isPast = () => sendsTo(one!, other!)?.startsWith('203.0.113.') === true;
+    await until(() => !isPast());
+    await until(isPast);
+    await one!.crash();
+    await one!.start();
+    await until(() => !isPast());
+    await cluster.clock.advance(30_000);
+    for (const router of routers) {
+      router.kind = 'cone';
+      router.forget();
+    }
+    await untilDirect(130_000);
   });
 
   it('a way that ends is replaced by a relay, and found again', async () => {

@@ -71,7 +71,8 @@ function nextOf(before: Way | undefined, { own, theirs, isUp, isByRelay }: Attem
   // What an agent that starts finds in use stays so.
   const inUse = isByRelay ? 'relayed' : 'found';
   if (!before) return turn(isUp && isByRelay ? 'relayed' : 'direct');
-  if (before.kind !== 'direct' && isUp && inUse !== before.kind) return turn(inUse);
+  // Who calls and gets its packets by a relay was called by it: the other end does not get through.
+  if (isUp && inUse !== before.kind && (isByRelay || before.kind !== 'direct')) return turn(inUse);
   if (before.kind === 'relayed') {
     // Who is seen elsewhere may be called there; until it is known that this does, the relay serves.
     const isNew = before.ends !== ends || (isUp && !before.wasUp);

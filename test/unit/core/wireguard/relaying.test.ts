@@ -132,6 +132,16 @@ test('a way that WireGuard finds past the relay is left to it, until packets com
   expect(note(false, { isUp: false }, 1)).toEqual([true, false]);
 });
 
+test('who calls, and gets packets by a relay, is relayed as the other end is, and tries to get past it', () => {
+  const ways = new NatWays();
+  // An agent that starts after one that ended while it sent past the relay.
+  ways.note([{ ...WAY, isUp: true }], 0);
+  expect(ways.isRelayed('nb')).toBe(false);
+  ways.note([{ ...WAY, isUp: true, isByRelay: true }], 1);
+  expect(ways.isRelayed('nb')).toBe(true);
+  expect(ways.takeTurn('nb', 60_000)).toBe(true);
+});
+
 test('it is tried to get past a relay soon, then less and less often, and soon again when something is new', () => {
   const ways = new NatWays();
   const relayed = { ...WAY, isUp: true, isByRelay: true };
