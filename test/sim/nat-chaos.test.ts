@@ -29,6 +29,14 @@ function kind({ random }: World): NatKind {
   return random.next() < 0.6 ? 'cone' : 'symmetric';
 }
 
+/** Nobody else has it: what is sent to an address gets to one router. */
+function freeAddress(world: World): string {
+  const taken = new Set(routersOf(world).map(({ address }) => address));
+  const first = Math.floor(world.random.next() * 100);
+  const free = Array.from({ length: 100 }, (_, at) => `203.0.113.${100 + ((first + at) % 100)}`);
+  return free.find((address) => !taken.has(address))!;
+}
+
 function nothing(done: unknown): undefined {
   void done;
 }
@@ -47,11 +55,7 @@ const STEPS_OF_LIFE: readonly WeightedStep[] = [
   ],
   [2, 'a device ends', (world) => nothing(host(world)?.wireguard.crash('ovlwg0'))],
   [3, 'a router forgets', (world) => nothing(router(world).forget())],
-  [
-    2,
-    'a router gets another address',
-    (world) => nothing(router(world).changeAddress(`203.0.113.${100 + Math.floor(world.random.next() * 100)}`)),
-  ],
+  [2, 'a router gets another address', (world) => nothing(router(world).changeAddress(freeAddress(world)))],
   [
     1,
     'a router is replaced by one that maps otherwise',
