@@ -13,6 +13,7 @@ import type { ControlRequest } from './adapters/dns/process/wire.ts';
 import { hostResolvers } from './adapters/dns/resolv-conf.ts';
 import { tryLock } from './adapters/native/file-lock.ts';
 import { nameProcess } from './adapters/system/process-name.ts';
+import { bePrompt } from './adapters/system/promptness.ts';
 import { systemClock, systemRandom } from './adapters/system/time.ts';
 import type { NamesCounts } from './core/dns/names-counts.ts';
 import type { NamesRequest } from './core/dns/names-protocol.ts';
@@ -31,6 +32,7 @@ const isSuccessor = process.argv.includes(SUCCESSOR);
 for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.umask(0o077);
 nameProcess('overlayd-names');
+bePrompt();
 // The agent that started it may have gone: what Node.js would warn of has no reader.
 process.stderr.on('error', () => undefined);
 

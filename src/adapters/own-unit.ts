@@ -15,6 +15,8 @@ export interface OwnUnit {
   /** A scope's: `overlayd-….scope`. */
   readonly name: string;
   readonly description: string;
+  /** Of systemd.resource-control(5); 100 is what others have. */
+  readonly cpuWeight?: number;
 }
 
 export interface OwnUnitDeps {
@@ -42,7 +44,7 @@ export async function moveToOwnUnit({ run, logger }: OwnUnitDeps, unit: OwnUnit,
 }
 
 /** `StartTransientUnit(name, mode, properties, aux)` of org.freedesktop.systemd1(5). At shutdown it ends after the agent. */
-export function renderScope({ name, description }: OwnUnit, pid: number): readonly string[] {
+export function renderScope({ name, description, cpuWeight }: OwnUnit, pid: number): readonly string[] {
   const manager = ['org.freedesktop.systemd1', '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager'];
   const properties = [
     ['Description', 's', description],
@@ -50,6 +52,7 @@ export function renderScope({ name, description }: OwnUnit, pid: number): readon
     ['Before', 'as', '1', 'overlayd.service'],
     // One that has failed, for its process had ended before it was in it, would be in the way of the next one for ever.
     ['CollectMode', 's', 'inactive-or-failed'],
+    ...(cpuWeight === undefined ? [] : [['CPUWeight', 't', String(cpuWeight)]]),
   ];
   const call = ['StartTransientUnit', 'ssa(sv)a(sa(sv))', name, 'fail', String(properties.length)];
   return ['call', ...manager, ...call, ...properties.flat(), '0'];

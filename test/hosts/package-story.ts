@@ -33,6 +33,10 @@ export async function packageStory(fleet: Fleet): Promise<void> {
     await attach(one, 'c1', 'api');
     await attach(two, 'c2', 'shop');
     await until('c2 to reach api', () => reaches(two, 'c2', 'api'));
+    // On a busy host names go before others, and the agent does not.
+    assert.equal((await two.sh('ps -C overlayd-names -o ni=')).trim(), '-5');
+    assert.equal((await two.sh(`ps -o ni= ${await mainPid(two)}`)).trim(), '0');
+    assert.equal(await two.sh('systemctl show -P CPUWeight overlayd-names.scope'), '300');
   });
 
   await step('an upgrade of both loses neither a packet nor a name', async () => {

@@ -13,6 +13,11 @@ it('asks systemd for a unit with that process, which ends after the agent', () =
   );
 });
 
+it('asks for a share of the processors, where one is said', () => {
+  expect(renderScope({ ...ETCD, cpuWeight: 300 }, 42).join(' ')).toContain(' fail 5 ');
+  expect(renderScope({ ...ETCD, cpuWeight: 300 }, 42).join(' ')).toContain(' CPUWeight t 300 0');
+});
+
 it('leaves a process alone that is not in the unit of the agent, or is none', async () => {
   const asked: unknown[] = [];
   const run = async (argv: readonly string[]) => {

@@ -30,7 +30,8 @@ export interface NamesKeeperOptions {
 
 /** It makes little garbage that lasts, and needs few threads. With the third, a flood of questions leaves it half as large. */
 const FLAGS = ['--max-semi-space-size=4', '--v8-pool-size=1', '--optimize-for-size'];
-const UNIT = { name: 'overlayd-names.scope', description: 'name answers of overlayd' };
+/** The weight is that of its niceness (`system/promptness.ts`), among units: containers are some, and so is the agent. */
+const UNIT = { name: 'overlayd-names.scope', description: 'name answers of overlayd', cpuWeight: 300 };
 /** From its start until it answers. */
 const START_MS = 10_000;
 const CONNECT_AGAIN_MS = 5;
