@@ -37,6 +37,12 @@ const PLACES_PER_ENTRY = 50;
 /** A kernel without connection tracking says so: there is nothing to forget. */
 const NO_TRACKING = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPROTONOSUPPORT'];
 
+/**
+ * Going through the table takes a processor for as long as a detach waits for etcd, which may have to share it. So it begins
+ * when that is over, as a rule, and once for all that have gone by then.
+ */
+const REST_MS = 30;
+
 /** More addresses are not kept in mind. */
 const MOST_KEPT = 65_536;
 
@@ -54,6 +60,13 @@ export class Flows {
   /** Whose owner went, until their entries are deleted. */
   #leaving = new Set<string>();
   #running: Promise<void> | undefined;
+  #due: NodeJS.Timeout | undefined;
+  readonly #open: () => NetlinkSocket | undefined;
+
+  /** `open`: a socket to list and delete them by; undefined where there is no connection tracking. */
+  constructor(open: () => NetlinkSocket | undefined = openSocket) {
+    this.#open = open;
+  }
 
   /**
    * Lists everything, where that is not much, so that the first address that comes need not wait for it. What fails is done
@@ -84,8 +97,12 @@ export class Flows {
 
   /** Of addresses that nobody has any more: done soon. What fails is done with the next ones, or before one is used again. */
   release(addresses: readonly string[]): void {
+    if (addresses.length === 0) return;
     for (const address of addresses) this.#leaving.add(address);
-    this.#start(() => this.#run());
+    this.#due ??= setTimeout(() => {
+      this.#due = undefined;
+      this.#start(() => this.#run());
+    }, REST_MS);
   }
 
   #start(task: () => Promise<void>): void {
@@ -109,7 +126,7 @@ export class Flows {
   async #forget(addresses: readonly string[]): Promise<void> {
     const wanted = new Set(addresses.map(keyOf));
     const met = this.#met ? undefined : new Set<Key>();
-    const socket = openSocket();
+    const socket = this.#open();
     if (!socket) return;
     try {
       const flows: Uint8Array[] = [];
