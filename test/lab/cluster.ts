@@ -39,7 +39,7 @@ export async function untilReady(hosts: readonly Host[]): Promise<void> {
 }
 
 /** What a host says of itself and of all that it knows; of a command that fails, what that says. */
-async function describe(host: Host): Promise<string> {
+export async function describe(host: Host): Promise<string> {
   try {
     const { State, Peers, Problems } = await host.json('status');
     const peers = Peers.map(({ Name, State }: Record<'Name' | 'State', string>) => `${Name} ${State}`);

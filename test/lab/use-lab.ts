@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll } from 'vitest';
 import { buildOf } from './checkouts.ts';
 import { formLabCluster } from './cluster.ts';
 import { Lab, type LabOptions } from './lab.ts';
+import { tellOf } from './telling.ts';
 
 export interface UseLabOptions extends LabOptions {
   /** A cluster over all hosts, with the bundled etcd. */
@@ -14,7 +15,7 @@ export interface UseLabOptions extends LabOptions {
   readonly prepare?: (lab: Lab) => Promise<void>;
 }
 
-/** One lab for the tests of a file; its logs are kept when one of them fails. Call the result inside tests. */
+/** One lab for the tests of a file; when one of them fails its logs are kept, and their ends are printed. Call the result inside tests. */
 export function useLab(options: UseLabOptions): () => Lab {
   let lab: Lab | undefined;
   let failed = true;
@@ -27,8 +28,10 @@ export function useLab(options: UseLabOptions): () => Lab {
     await options.prepare?.(lab);
     failed = false;
   });
-  afterEach(({ task }) => {
-    if (task.result?.state === 'fail') failed = true;
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== 'fail') return;
+    failed = true;
+    if (lab !== undefined) console.error(`${task.name}: it failed\n${await tellOf(lab)}`);
   });
   afterAll(async () => {
     await lab?.close({ keepFiles: failed });
