@@ -162,7 +162,9 @@ test('it stays over the end of the agent and of the host', async () => {
   await three().powerOn();
   await three().agent.start();
   // What is called before the way is there goes by the default route, and is not answered for ten seconds.
-  await until(`the host to have ${own} again`, async () => (await three().must(['ip', 'address'])).includes(` ${own}/`));
+  await until(`the host to have ${own} again`, async () =>
+    (await three().must(['ip', 'address'])).includes(` ${own}/`),
+  );
   await until('the host to be on the network again', async () => {
     const seen = await call(three(), 'tcp', await safeAddress(), 80);
     if (seen === own) return true;

@@ -18,7 +18,10 @@ export async function tellOf(lab: Lab): Promise<string> {
 }
 
 async function tellOfHost(host: Host): Promise<string> {
-  return [`--- ${host.name}: ${host.isOn ? await describe(host) : 'off'}`, ...lastLines(join(host.directory, 'agent.log'))].join('\n');
+  return [
+    `--- ${host.name}: ${host.isOn ? await describe(host) : 'off'}`,
+    ...lastLines(join(host.directory, 'agent.log')),
+  ].join('\n');
 }
 
 function lastLines(path: string): readonly string[] {
