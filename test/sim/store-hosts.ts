@@ -26,6 +26,8 @@ import { VirtualClock } from './virtual-clock.ts';
 
 const REPLACE_MS = 600_000;
 const REACH_MS = 100;
+/** So often a host that does not reach the store hears where it is. */
+const GOSSIP_MS = 3_000;
 
 export class StoreHosts {
   readonly clock = new VirtualClock();
@@ -38,6 +40,7 @@ export class StoreHosts {
     const record = foundedRecord(4, this.clock.now());
     this.etcd.txn([], [{ kind: 'put', key: keys.cluster, value: encodeRecord({ ...record, storeMembers: wanted }) }]);
     void this.#watchReach();
+    void this.#gossip();
     const first = this.#make();
     first.file.content = first.identity([clientUrlOf(first.record)], true);
     await this.clock.until(first.server.ensure({ ...first.etcdSettings, begin: 'alone' }).then(() => undefined));
@@ -105,6 +108,16 @@ export class StoreHosts {
     for (;;) {
       for (const host of this.hosts) host.findWay();
       await this.clock.sleep(REACH_MS);
+    }
+  }
+
+  /** Who follows the store says where it is; an agent that does not reach it starts anew there (`agent/store/follow.ts`). */
+  async #gossip(): Promise<void> {
+    for (;;) {
+      const up = this.hosts.filter(({ isUp }) => isUp);
+      const told = up.find(({ store }) => store.fault === undefined)?.saved.store.endpoints ?? [];
+      for (const host of up) if (host.store.fault !== undefined) await host.hear(told);
+      await this.clock.sleep(GOSSIP_MS);
     }
   }
 }
@@ -234,6 +247,19 @@ export class StoreHost {
     const { advertiseAddress } = this.record;
     this.crash();
     this.file.content = { ...this.saved, advertiseAddress };
+    await this.start();
+  }
+
+  /** As the agent does it when it is told that the store is there. */
+  async hear(endpoints: readonly string[]): Promise<void> {
+    const { id } = this.record;
+    const { store } = this.saved;
+    if (endpoints.every((url) => store.endpoints.includes(url))) return;
+    const { learners = [], nodeIds } = this.#all.keepers;
+    const bundled = store.bundled && [...nodeIds, ...learners].includes(id);
+    this.crash();
+    this.file.content = { ...this.saved, store: { ...store, endpoints, bundled } };
+    if (store.bundled && !bundled) await this.server.setAside();
     await this.start();
   }
 
