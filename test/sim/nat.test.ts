@@ -164,6 +164,18 @@ describe('past a relay', () => {
     await untilDirect(130_000);
   });
 
+  it('one that ended while no agent ran is missed once, and replaced by a relay', async () => {
+    const [one] = await begin(2, ['cone', 'cone']);
+    await untilAllReach(cluster, 15_000);
+    await cluster.clock.advance(30_000);
+    await one!.crash();
+    routers[1]!.kind = 'symmetric';
+    routers[1]!.changeAddress('203.0.113.77');
+    await cluster.clock.advance(20_000);
+    await one!.start();
+    expect(await untilAllReach(cluster, 25_000)).toBeGreaterThan(10_000);
+  });
+
   it('a way that ends is replaced by a relay, and found again', async () => {
     const hidden = await begin(2, ['cone', 'cone']);
     await untilAllReach(cluster, 15_000);

@@ -45,6 +45,12 @@ export interface OutsideOptions {
   readonly storePort?: number | undefined;
 }
 
+interface KeepContext {
+  readonly before: readonly TunnelStatus[];
+  readonly mayRemove: () => boolean;
+  readonly signal: AbortSignal;
+}
+
 export class Outside {
   readonly #deps: OutsideDeps;
   readonly #options: OutsideOptions;
@@ -166,15 +172,17 @@ export class Outside {
 
   // ------------------------------------------------------------ after each look
 
-  /** Returns what failed, in words. */
+  /** `before`: ahead of the changes that were made. Returns what failed, in words. */
   async keep(
     seen: SeenWireguard,
     tunnels: readonly TunnelStatus[],
-    { mayRemove, signal }: { readonly mayRemove: () => boolean; readonly signal: AbortSignal },
+    { before, mayRemove, signal }: KeepContext,
   ): Promise<readonly string[]> {
     this.#seen = seen;
     this.#tunnels = new Map(tunnels.map((tunnel) => [tunnel.nodeId, tunnel]));
-    if (this.#self?.nat) this.#noteWays();
+    // One that was silent may have got another endpoint: the way ended all the same.
+    const silent = new Set(before.filter(({ problem }) => problem !== undefined).map(({ nodeId }) => nodeId));
+    if (this.#self?.nat) this.#noteWays(silent);
     const problems = await this.#relays.keep();
     try {
       await this.#keepWay(mayRemove, signal);
@@ -203,12 +211,12 @@ export class Outside {
     this.#relays.close();
   }
 
-  #noteWays(): void {
+  #noteWays(silent: ReadonlySet<string>): void {
     const { clock, logger, onOffer } = this.#deps;
     const hidden = this.#hidden();
     const own = this.#self?.wireguard?.keys[0]?.seenAt;
     const attempts = hidden.map(({ id: nodeId, wireguard }) => ({
-      ...{ nodeId, own, theirs: wireguard?.keys[0]?.seenAt, isUp: this.passes(nodeId) },
+      ...{ nodeId, own, theirs: wireguard?.keys[0]?.seenAt, isUp: this.passes(nodeId) && !silent.has(nodeId) },
       isByRelay: this.#pastRelays.isUnderWay(nodeId) || this.#isRelay(this.#tunnels.get(nodeId)?.endpoint),
     }));
     this.#natWays.note(attempts, clock.elapsed());

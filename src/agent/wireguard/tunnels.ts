@@ -266,6 +266,7 @@ export class Tunnels {
     if (wanted.devices.length > 0 && this.#deps.keys.backend === undefined) await this.backend.find();
     const wasReady = this.#isReady();
     await this.#observe([], signal);
+    const before = this.peers();
     const isEndpointDue = (
       ...[device, peer, endpoint]: Parameters<Parameters<typeof planWireguard>[2]['isEndpointDue']>
     ) => this.#memory.isEndpointDue(device, peer, endpoint, this.#moment());
@@ -279,7 +280,7 @@ export class Tunnels {
       await this.#observe(ops, signal);
     }
     if (!wasReady && this.#isReady()) onMade();
-    const context = { mayRemove: () => this.#mayRemove(), signal };
+    const context = { before, mayRemove: () => this.#mayRemove(), signal };
     const problems = await this.outside.keep(this.#seen, this.peers(), context);
     return [...new Set([...failures.map(({ error }) => error.message), ...problems])];
   }
