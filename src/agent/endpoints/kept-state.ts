@@ -1,8 +1,8 @@
 /**
- * The node's state in two places. After a power cut nothing of this host's kernel is left, and little of the state counts;
- * after the agent's end all of it does, and the host remembers without a disk. So a change counts as kept when it is in
- * the file below `/run`. It goes to the disk a moment later, waited for by nobody: a sync holds up those of others, and
- * etcd's may be for the very attach or detach that the change is of.
+ * The node's state in two places. After a power cut nothing of this host's kernel is left, and of containers little of the state
+ * counts; after the agent's end all of it does, and the host remembers without a disk. So what is of a container counts as kept when
+ * it is in the file below `/run`. It goes to the disk a moment later, waited for by nobody: a sync holds up those of others, and
+ * etcd's may be for the very attach or detach that the change is of. What outlives a boot (`save`) is waited for.
  *
  * The file below `/run` belongs to the run of the agent that wrote it, and counts beside a file of the same run on the disk
  * alone, when it is the later one. Hence the first save of a run, and each until one has succeeded, waits for the disk and

@@ -217,14 +217,14 @@ export class LocalEndpoints {
   /** Takes effect in memory at once. */
   async publish(publications: readonly Publication[]): Promise<void> {
     this.#publications = publications;
-    await this.#keep();
+    await this.#keepForGood();
   }
 
   async add(endpoint: LocalEndpoint): Promise<void> {
     this.#endpoints.put(endpoint);
     this.#former.delete(endpoint.record.id);
     this.#deps.onChange?.(endpoint.record.networkId);
-    await this.#keep();
+    await (isOfHost(endpoint) ? this.#keepForGood() : this.#keep());
   }
 
   /** Puts it in the place of the one with the same record id; nothing happens when that is gone meanwhile. */
@@ -234,11 +234,14 @@ export class LocalEndpoints {
 
   /** Takes effect in memory at once. */
   async remove(...endpointIds: readonly string[]): Promise<void> {
-    const removed = endpointIds.filter((id) => this.#endpoints.delete(id));
+    const removed = endpointIds.flatMap((id) => this.#endpoints.get(id) ?? []);
     if (removed.length === 0) return;
-    for (const id of removed) this.removed.add(id);
+    for (const { record } of removed) {
+      this.#endpoints.delete(record.id);
+      this.removed.add(record.id);
+    }
     this.#deps.onChange?.();
-    await this.#keep();
+    await (removed.some(isOfHost) ? this.#keepForGood() : this.#keep());
   }
 
   /** To be called again while it is `unsaved`. Resolves when the disk has it; throws what stands in the way. */
@@ -254,6 +257,14 @@ export class LocalEndpoints {
     const { kept, onDisk } = this.#deps.stateFile.keep(state);
     this.#note(state, onDisk).catch(() => undefined);
     await kept;
+  }
+
+  /**
+   * Of what outlives the host's boot, as containers do not: resolves when the host's end does not lose it either. A disk that does not
+   * take it is told by `unsaved`, and it counts meanwhile.
+   */
+  async #keepForGood(): Promise<void> {
+    await this.save().catch(() => undefined);
   }
 
   /** Undefined while nothing is to be written over the file. */

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LocalEndpoints } from '../../../../src/agent/endpoints/local-endpoints.ts';
 import { handedOver, type LocalEndpoint } from '../../../../src/core/container.ts';
+import { asHost } from '../../../../src/core/expose.ts';
 import type { NodeState } from '../../../../src/ports/files.ts';
 import { World } from '../../../contract/kernel-world.ts';
 
@@ -9,15 +10,21 @@ const web = world.addNetwork('web', { vni: 4096, cidr: '10.0.0.0/24', gateway: '
 const api = world.addNetwork('api', { vni: 4097, cidr: '10.0.1.0/24', gateway: '10.0.1.1' });
 
 let saved: NodeState | undefined;
+/** What a power cut leaves of it. */
+let onDisk: NodeState | undefined;
 let local: LocalEndpoints;
+let isDiskFull = false;
 const etcd = { height: 0, behind: false };
 beforeEach(async () => {
   saved = undefined;
+  isDiskFull = false;
   local = new LocalEndpoints({
     stateFile: {
       load: async () => saved,
       save: async (state) => {
         saved = structuredClone(state);
+        if (isDiskFull) throw new Error('no space left on device');
+        onDisk = saved;
       },
       keep: (state) => {
         saved = structuredClone(state);
@@ -117,5 +124,29 @@ describe('endpoints of this host', () => {
     expect(local.networksOfClient(web.id, '10.0.0.2')).toEqual([web.id]);
     expect(local.networksOfClient(api.id, '10.0.1.2')).toEqual([api.id]);
     expect(local.networksOfClient(api.id, '10.0.1.3')).toEqual([api.id]);
+  });
+
+  it('that are the host itself, and what is published, are on the disk when they are answered', async () => {
+    const container = world.addHandedOver(web, '10.0.0.2');
+    const host = asHost(world.addHandedOver(web, '10.0.0.3').record, web.vni);
+    await local.add(container);
+    expect(onDisk?.endpoints).toEqual([]);
+    await local.add(host);
+    expect(onDisk?.endpoints).toEqual([container, host]);
+    await local.remove(container.record.id);
+    expect(onDisk?.endpoints).toEqual([container, host]);
+    await local.remove(host.record.id);
+    expect(onDisk?.endpoints).toEqual([]);
+    const published = [{ hostPort: 80, port: 80, protocol: 'tcp', networkId: web.id, name: 'c' }] as const;
+    await local.publish(published);
+    expect(onDisk?.publications).toEqual(published);
+  });
+
+  it('that are the host itself count though the disk does not take them, which is told', async () => {
+    const host = asHost(world.addHandedOver(web, '10.0.0.3').record, web.vni);
+    isDiskFull = true;
+    await local.add(host);
+    expect(local.all()).toEqual([host]);
+    expect(local.unsaved).toBe('no space left on device');
   });
 });
