@@ -37,6 +37,12 @@ export function isMember(member: Member, nodeId: string, fingerprint: string): b
   return node !== undefined && !node.left && node.keyFingerprint === fingerprint;
 }
 
+/** What a host is told that asks for itself at the join port; undefined: etcd's word of this moment is not known here. */
+export function isListed({ storeConnected, view }: Member, nodeId: string): boolean | undefined {
+  if (!storeConnected || !view.provesAbsence || view.unreadable.has(keys.node(nodeId))) return undefined;
+  return view.node(nodeId)?.left === false;
+}
+
 /** Of the keepers: hosts that join are sent there. */
 export function joinPortsOf({ view }: Pick<Member, 'view'>): readonly string[] {
   const keepers = keepersOf(view.nodes(), saidOf(view));

@@ -6,9 +6,11 @@ import { openNetworkSocket } from './adapters/path/network-socket.ts';
 import { openPathSocket } from './adapters/path/socket.ts';
 import type { AddressWatch } from './agent/cluster/address-watch.ts';
 import type { Identity } from './agent/cluster/identity.ts';
+import { keepKnocking } from './agent/cluster/knocking.ts';
 import type { OwnIdentity } from './agent/cluster/own-identity.ts';
+import { RemovalWatch } from './agent/cluster/removal-watch.ts';
 import { certificateFindings, type RenewalOptions } from './agent/cluster/renewal.ts';
-import { bundledStoreOf } from './agent/cluster/store-access.ts';
+import { bundledHostsOf, bundledStoreOf } from './agent/cluster/store-access.ts';
 import { FirewallWatch } from './agent/host/firewall-watch.ts';
 import type { Member } from './agent/member.ts';
 import { NetworkWatch, type PathWatches } from './agent/path/network-watch.ts';
@@ -17,8 +19,11 @@ import { SilentPeers } from './agent/store/silent-peers.ts';
 import { type Found, found } from './core/finding.ts';
 import { keptStore } from './core/keepers.ts';
 import type { Pki } from './ports/identity.ts';
+import type { JoinClient } from './ports/join.ts';
 import type { Kernel } from './ports/kernel.ts';
 import type { Clock, Logger, Random } from './ports/runtime.ts';
+
+const KNOCK_MS = 1_000;
 
 export interface SurroundingsParts {
   readonly thread: KernelThread;
@@ -28,6 +33,7 @@ export interface SurroundingsParts {
   readonly own: OwnIdentity;
   readonly addresses: Pick<AddressWatch, 'problems'>;
   readonly member: Member;
+  readonly joinClient: Pick<JoinClient, 'isMember' | 'probe'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -35,12 +41,14 @@ export interface SurroundingsParts {
 
 export interface Surroundings extends PathWatches {
   hostFindings(): readonly Found[];
+  /** By a keeper's word, where etcd does not answer. */
+  readonly removal: Pick<RemovalWatch, 'isTold'>;
   /** Ends when the signal aborts. */
   run(): Promise<void>;
 }
 
 export function composeSurroundings(
-  { thread, exec, kernel, pki, own, addresses, member, clock, random, logger }: SurroundingsParts,
+  { thread, exec, kernel, pki, own, addresses, member, joinClient, clock, random, logger }: SurroundingsParts,
   identity: Identity,
   options: RenewalOptions,
   signal: AbortSignal,
@@ -72,8 +80,14 @@ export function composeSurroundings(
     },
     end: (silent) => thread.ask('endSilent', silent),
   });
+  const storeHosts = () => bundledHostsOf(own.current.store);
+  const knock = (host: string, port: number) => joinClient.probe(host, port, KNOCK_MS);
+  const removal = new RemovalWatch({
+    ...{ clock, logger, member, storeHosts },
+    ask: (host, port, nodeId) => joinClient.isMember({ host, port }, pki.digest(own.current.caCertificate), nodeId),
+  });
   return {
-    ...{ paths, encryptedPaths, networkPaths },
+    ...{ paths, encryptedPaths, networkPaths, removal },
     lookAtFirewalls: () => firewall.look(),
     hostFindings: () => [
       ...found('address-lost', addresses.problems),
@@ -84,8 +98,9 @@ export function composeSurroundings(
       ...networkPaths.findings(),
     ],
     run: async () => {
-      const watches = [firewall, paths, encryptedPaths, networkPaths, silentPeers];
-      await Promise.all(watches.map((watch) => watch.run(signal)));
+      const watches = [firewall, paths, encryptedPaths, networkPaths, silentPeers, removal];
+      const knocking = keepKnocking({ member, storeHosts, knock, clock }, signal);
+      await Promise.all([knocking, ...watches.map((watch) => watch.run(signal))]);
     },
   };
 }

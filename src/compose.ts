@@ -33,11 +33,10 @@ import { Attachments } from './agent/attachments/attachments.ts';
 import { AddressWatch } from './agent/cluster/address-watch.ts';
 import { type Identity, joinMaterialOf, recordOf, tlsMaterialOf, wireguardPortOf } from './agent/cluster/identity.ts';
 import { KeeperCalls } from './agent/cluster/keeper-calls.ts';
-import { keepKnocking } from './agent/cluster/knocking.ts';
 import { insist } from './agent/cluster/level.ts';
 import { OwnIdentity } from './agent/cluster/own-identity.ts';
 import { CERTIFICATE_LIFETIME_MS, withValidCertificate } from './agent/cluster/renewal.ts';
-import { bundledHostsOf, bundledStoreOf, type OpenStore } from './agent/cluster/store-access.ts';
+import { bundledStoreOf, type OpenStore } from './agent/cluster/store-access.ts';
 import { KeptState } from './agent/endpoints/kept-state.ts';
 import { EngineSide } from './agent/engine/engine-side.ts';
 import { Lifecycle, type Membership } from './agent/lifecycle.ts';
@@ -54,7 +53,7 @@ import { composeExpose } from './compose-expose.ts';
 import { agentFiles } from './compose-files.ts';
 import { openFrontDoors } from './compose-front-doors.ts';
 import { composeKeeper } from './compose-keeper.ts';
-import { composeCertification, isCertified, isMember, joinPortsOf, reportFailure } from './compose-member.ts';
+import { composeCertification, isCertified, isListed, isMember, joinPortsOf, reportFailure } from './compose-member.ts';
 import { composePodman, withdrawalFromPodman } from './compose-podman.ts';
 import { composeReport } from './compose-report.ts';
 import { storeTarget } from './compose-store.ts';
@@ -78,7 +77,7 @@ export interface ProgramPaths {
 
 /** Where the Docker daemon looks for its configuration unless it is told otherwise. */
 const DAEMON_FILE = '/etc/docker/daemon.json';
-const KNOCK_MS = 1_000;
+
 export interface Agent {
   /** What is an event there is one of this host. */
   readonly logger: Logger;
@@ -248,7 +247,7 @@ export async function startAgent(
         mendHosts: mendHostsFile,
       });
     const around: Surroundings = composeSurroundings(
-      { thread, exec, kernel, pki, own, addresses, member, clock, random, logger: log },
+      { thread, exec, kernel, pki, own, addresses, member, joinClient, clock, random, logger: log },
       ...([identity, options, signal] as const),
     );
     let ended: Promise<unknown>;
@@ -260,6 +259,7 @@ export async function startAgent(
           listenAddress: identity.listenAddress,
           port: identity.joinPort,
           keepers: () => joinPortsOf(member),
+          isMember: (nodeId) => isListed(member, nodeId),
           logger: log,
         },
         signal,
@@ -269,16 +269,12 @@ export async function startAgent(
       const running = await member.start(signal);
       events.reachBy({ member, transport }, signal);
       // Last: nothing below throws, so it never fails without somebody to hear of it.
-      const knock = (host: string, port: number) => joinClient.probe(host, port, KNOCK_MS);
-      const storeHosts = () => bundledHostsOf(own.current.store);
-      const knocking = keepKnocking({ member, storeHosts, knock, clock }, signal);
       started = member;
       const following = addresses.keep(() => (storeSide.isFollowing ? [] : member.view.nodes()), signal);
       const tasks = [
         certification.run(signal),
         following,
         running.ended,
-        knocking,
         storeSide.run(signal),
         places.run(signal),
         userKeeping.run(signal),

@@ -27,6 +27,7 @@ import { accessOf } from './cluster/store-access.ts';
 import type { EngineSide } from './engine/engine-side.ts';
 import type { Member } from './member.ts';
 import type { PathWatches } from './path/network-watch.ts';
+import { isBeingAdded } from './store/own-member.ts';
 import type { StoreSide } from './store/store-side.ts';
 
 /** A member with everything that runs beside it. */
@@ -43,6 +44,8 @@ export interface Membership extends PathWatches {
   storeStatus(): StoreStatus;
   /** What is wrong with this host's addresses, certificate and clock, with other firewalls, and with its ways to others. */
   hostFindings(): readonly Found[];
+  /** Whether a keeper has said that this node is no member, while etcd does not answer. */
+  readonly removal: { readonly isTold: boolean };
   /** Alarms that the store has raised, in words with what to do. */
   storeAlarms(): Promise<readonly string[]>;
   /** Ends all tasks: nothing is written any more, the store can still be used. The kernel keeps what it has. Idempotent. */
@@ -161,8 +164,9 @@ export class Lifecycle {
   /** One line for the service manager. */
   describe(): string {
     if (this.#membership) {
-      const { identity, member } = this.#membership;
-      const trouble = this.#problem ?? (member.storeConnected ? undefined : 'etcd does not answer');
+      const { identity, member, removal } = this.#membership;
+      const silence = removal.isTold ? 'it was removed from the cluster' : 'etcd does not answer';
+      const trouble = this.#problem ?? (member.storeConnected ? undefined : silence);
       return `node ${identity.name} of cluster ${identity.clusterId}${trouble === undefined ? '' : `: ${trouble}`}`;
     }
     return this.#problem ?? 'waiting for `overlayd init` or `overlayd join`';
@@ -357,7 +361,7 @@ export class Lifecycle {
       const { current } = this;
       try {
         // It may have been set aside meanwhile: others keep the store then. One that is being added is begun by `OwnMember`.
-        if (!current || (current.identity.store.bundled && !isBeingAdded(current)))
+        if (!current || (current.identity.store.bundled && !isBeingAdded(current.member.view, current.identity.nodeId)))
           await etcd.ensure(etcdSettingsOf(current?.identity ?? identity));
         if (!signal.aborted) this.#problem = undefined;
         return;
@@ -392,9 +396,4 @@ export class Lifecycle {
     if (!this.#busy) return;
     throw new OverlaydError('conflict', `the agent is busy: ${this.#busy}; try again in a moment`, { retryable: true });
   }
-}
-
-function isBeingAdded({ identity, member }: Membership): boolean {
-  const change = member.view.storeChange();
-  return change?.kind === 'add' && !change.votes && change.nodeId === identity.nodeId;
 }

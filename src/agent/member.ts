@@ -4,6 +4,7 @@
  * housekeeping look at the state again. Nothing flows the other way.
  */
 import type { ClusterView } from '../core/cluster-view.ts';
+import { removedNode } from '../core/errors.ts';
 import { FailureDetector, type Liveness } from '../core/failure-detector.ts';
 import { type Found, found } from '../core/finding.ts';
 import { isEncrypted } from '../core/network-options.ts';
@@ -379,7 +380,7 @@ export class Member {
     if (change.becameWhole || change.networks.size > 0) this.#ports.onNetworks?.();
     if (change.live || change.nodes) this.#updateHidden();
     if (change.nodes && this.removed) {
-      this.#ports.logger.warn({}, 'this node was removed from the cluster; `overlayd status` says what to do');
+      this.#ports.logger.warn({}, removedNode().message);
     }
     this.#housekeeping.wake();
   }

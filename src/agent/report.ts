@@ -61,13 +61,19 @@ export class Report {
   }
 }
 
+/** By etcd's word, or a keeper's where etcd does not let this host in. */
+export function isRemoved({ member, removal }: Pick<Membership, 'member' | 'removal'>): boolean {
+  return member.removed || removal.isTold;
+}
+
 /** What somebody is told whose node the cluster does not list any more, or as one that has left. */
-export function removedAdvice({ member, identity }: Membership): string {
+export function removedAdvice({ member, identity, removal }: Membership): string {
   const node = member.view.node(identity.nodeId);
   if (node?.left && !node.removed) {
     return 'this node has begun to leave the cluster and did not finish; run `overlayd leave` again';
   }
-  return identity.store.bundled && !keptByOthers(member.view, identity.nodeId)
+  // Who tells keeps the store.
+  return identity.store.bundled && !removal.isTold && !keptByOthers(member.view, identity.nodeId)
     ? "this node was taken off the cluster's list, but runs its only etcd, which the other hosts need: leave it running and back it up (`overlayd store backup FILE`); `overlayd leave` would delete the cluster"
     : 'this node was removed from the cluster; run `overlayd leave --force`, then join again';
 }
@@ -79,7 +85,7 @@ function memberFindings(membership: Membership, alarms: readonly string[], clock
     ...membership.hostFindings(),
     ...found('needed-address-covered', coveredNeeds(member.self, networks)),
     ...storeFindings(membership, alarms),
-    ...(member.removed ? found('node-removed', [removedAdvice(membership)]) : []),
+    ...(isRemoved(membership) ? found('node-removed', [removedAdvice(membership)]) : []),
     ...member.findings,
     ...found('mtu-too-large', mtuProblems(member.view, networks)),
     ...stateFindings(membership),
@@ -97,10 +103,11 @@ function memberFindings(membership: Membership, alarms: readonly string[], clock
 }
 
 function storeFindings(membership: Membership, alarms: readonly string[]): Found[] {
-  const { member, storeStatus } = membership;
+  const { member, removal, storeStatus } = membership;
   const { clockProblem, endpoints, refusal } = storeStatus();
   const all: Found[] = [];
-  if (!member.storeConnected) {
+  // It answers, but not this host.
+  if (!member.storeConnected && !removal.isTold) {
     const away = `etcd does not answer (${endpoints.join(', ')}): existing networks go on, changes are refused; is it running, is its port open?`;
     if (clockProblem) all.push(...found('clock-skew', [clockProblem]));
     else if (refusal) all.push(...found('store-refused', [`existing networks go on, changes are refused: ${refusal}`]));

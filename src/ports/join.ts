@@ -62,6 +62,11 @@ export interface JoinClient {
    * within 5 s, or 5 s for each of three keepers, and says what to do.
    */
   join(address: { host: string; port: number }, caDigest: string, request: JoinRequest): Promise<JoinResponse>;
+  /**
+   * Whether the node is a member, as the keeper at `host:port` has it from etcd. Undefined: who answers there does not know, or is no
+   * keeper. `caDigest` as above. Throws `peer-unreachable`, `ca-mismatch`, `clock-skew` where no keeper of that CA answers.
+   */
+  isMember(address: { host: string; port: number }, caDigest: string, nodeId: string): Promise<boolean | undefined>;
   /** Whether a TCP connection can be made: undefined, or why not, in words. */
   probe(host: string, port: number, timeoutMs: number): Promise<string | undefined>;
 }

@@ -168,6 +168,22 @@ describe('a member that was removed', () => {
     await one!.mustExec('c1', ['ping', '-c', '1', '-W', '5', '10.0.0.3']);
   });
 
+  test('is told so when its agent starts anew, and what to do', async () => {
+    await three!.agent.kill();
+    await three!.agent.start();
+    await until('it to be told', async () => {
+      const { Findings } = await three!.json('status');
+      const [code, ...more] = Findings.map(({ Code }: { Code: string }) => Code);
+      // It answers, though not this host.
+      return code === 'node-removed' && !more.includes('store-away');
+    });
+    const { code, stderr } = await three!.overlayd('network', 'create', 'mine');
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining('run `overlayd leave --force`, then join again'),
+    });
+  });
+
   test('joins again as a new one', async () => {
     await three!.mustOverlayd('leave', '--force');
     await three!.mustOverlayd(...join_, '--advertise-addr', three!.address);

@@ -33,7 +33,11 @@ export interface Target {
 }
 
 export function createJoinClient(clock: Clock): JoinClient {
-  return { join: (target, caDigest, request) => join(clock, target, caDigest, request), probe };
+  return {
+    join: (target, caDigest, request) => join(clock, target, caDigest, request),
+    isMember: (target, caDigest, nodeId) => isMember(clock, target, caDigest, nodeId),
+    probe,
+  };
 }
 
 /** `sentBy`: a member that is no keeper. */
@@ -57,10 +61,24 @@ async function join(
   if (sentBy !== undefined) {
     throw new OverlaydError('ca-mismatch', `${where(target)}, where ${where(sentBy)} sends this host, is no keeper`);
   }
-  const keepers = await askWhere(called, ca, name, deadline).catch((error) => {
+  const { keepers } = await askWhere(called, { ca, name, deadline }).catch((error) => {
     throw toJoinError(error, target);
   });
   return joinAt(clock, keepers, target, caDigest, request);
+}
+
+async function isMember(clock: Clock, target: Target, caDigest: string, nodeId: string): Promise<boolean | undefined> {
+  const deadline = Date.now() + TOTAL_MS;
+  const { address, chain } = await readChain(target);
+  const ca = pinnedCa(chain, caDigest, target);
+  const name = checkLeaf(chain[0]!, ca, clock.now(), target);
+  // What another member says may be anything.
+  if (name !== NAME) return undefined;
+  const called = { host: address, port: target.port };
+  const told = await askWhere(called, { ca, name, deadline }, nodeId).catch((error) => {
+    throw toJoinError(error, target);
+  });
+  return told.isMember;
 }
 
 /** The first of the keepers that does. */
@@ -179,13 +197,23 @@ function openClient(target: Target, ca: X509Certificate, name: string): Client {
   });
 }
 
-function askWhere(target: Target, ca: X509Certificate, name: string, deadline: number): Promise<Target[]> {
+interface Told {
+  readonly keepers: readonly Target[];
+  readonly isMember: boolean | undefined;
+}
+
+function askWhere(
+  target: Target,
+  { ca, name, deadline }: { readonly ca: X509Certificate; readonly name: string; readonly deadline: number },
+  nodeId = '',
+): Promise<Told> {
   const client = openClient(target, ca, name);
-  const { promise, resolve, reject } = Promise.withResolvers<Target[]>();
-  client.where({}, new Metadata(), { deadline }, (error, response) => {
+  const { promise, resolve, reject } = Promise.withResolvers<Told>();
+  client.where({ nodeId }, new Metadata(), { deadline }, (error, response) => {
     if (error !== null) return reject(error);
     const told = response.keepers.map((text) => parseHostPort(text));
-    resolve(told.flatMap((each) => (each?.port === undefined ? [] : [{ host: each.host, port: each.port }])));
+    const keepers = told.flatMap((each) => (each?.port === undefined ? [] : [{ host: each.host, port: each.port }]));
+    resolve({ keepers, isMember: response.isMember });
   });
   return promise.finally(() => client.close());
 }

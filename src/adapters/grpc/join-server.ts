@@ -48,6 +48,8 @@ export interface JoinServerOptions {
   readonly port: number;
   /** `host:port` of the join ports of hosts that admit. */
   readonly keepers: () => readonly string[];
+  /** Undefined: this host cannot tell now. */
+  readonly isMember: (nodeId: string) => boolean | undefined;
   readonly logger: Logger;
 }
 
@@ -80,8 +82,12 @@ export async function serveJoin(
   };
   server.addService(JoinService, {
     where: (call: ServerUnaryCall<WhereRequest, WhereResponse>, callback: sendUnaryData<WhereResponse>) => {
-      if (door.mayAsk(callerOf(call))) return callback(null, { keepers: [...options.keepers()] });
-      callback(encodeError(tooMany()));
+      if (!door.mayAsk(callerOf(call))) return callback(encodeError(tooMany()));
+      const { nodeId } = call.request;
+      callback(null, {
+        keepers: [...options.keepers()],
+        isMember: nodeId === '' ? undefined : options.isMember(nodeId),
+      });
     },
     join: (call: ServerUnaryCall<WireRequest, WireResponse>, callback: sendUnaryData<WireResponse>) => {
       answer(call).then(

@@ -166,3 +166,9 @@ function memberHere(
   const url = peerUrlOf({ advertiseAddress });
   return members.find(({ name, peerUrls }) => name === nodeId || peerUrls.includes(url));
 }
+
+/** A keeper is about to add its member: what begins it is that keeper's word (`OwnMember`). */
+export function isBeingAdded(view: Pick<ClusterView, 'storeChange'>, nodeId: string): boolean {
+  const change = view.storeChange();
+  return change?.kind === 'add' && !change.votes && change.nodeId === nodeId;
+}

@@ -15,7 +15,7 @@ import {
   removeStaticNames,
   type StaticNamesDeps,
 } from '../../agent/names/static-names.ts';
-import { type Report, removedAdvice } from '../../agent/report.ts';
+import { isRemoved, type Report, removedAdvice } from '../../agent/report.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { isWrittenAsNamespace, parseNamedContainer } from '../../core/named-container.ts';
 import { parsePruneFilters } from '../../core/network-filter.ts';
@@ -102,7 +102,7 @@ export function createHandlers(deps: HandlersDeps, options: HandlersOptions) {
   /** For what changes the cluster. The certificate of a removed node opens etcd still, so it has to hold back itself. */
   const active = (): Membership => {
     const found = membership();
-    if (!found.member.removed) return found;
+    if (!isRemoved(found)) return found;
     throw new OverlaydError('not-joined', removedAdvice(found));
   };
 

@@ -2,7 +2,7 @@
 
 import type { EngineStatus } from '../../agent/engine/engine-side.ts';
 import type { Lifecycle, Membership } from '../../agent/lifecycle.ts';
-import type { Report } from '../../agent/report.ts';
+import { isRemoved, type Report } from '../../agent/report.ts';
 import { FINDINGS, type Finding } from '../../core/finding.ts';
 import { innerMtu } from '../../core/inner-mtu.ts';
 import { holdingBack, levelOf } from '../../core/levels.ts';
@@ -48,7 +48,7 @@ export async function statusMessage(report: Report, lifecycle: Lifecycle, facts:
     levelHeldBackBy: heldBackBy(member),
     self: nodeMessage({
       record: member.self,
-      state: member.removed ? 'down' : 'ready',
+      state: isRemoved(membership) ? 'down' : 'ready',
       self: true,
       endpoints: member.local.all().length,
       holdsStore: member.view.keepers()?.includes(identity.nodeId) ?? identity.store.bundled,

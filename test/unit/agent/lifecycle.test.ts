@@ -72,7 +72,11 @@ function agent(saved?: IdentityState) {
     {
       ...{ pki, random, file, etcd, startMember, clock: fixture.clock, logger: fixture.logger },
       facts: hostFacts('h1', [['eth0', '192.168.5.1']]),
-      joinClient: { join: () => Promise.reject(inUse()), probe: async () => undefined },
+      joinClient: {
+        join: () => Promise.reject(inUse()),
+        isMember: async () => undefined,
+        probe: async () => undefined,
+      },
       openStore: () => ({ store: fixture.store, close: () => {} }),
       wireguard: { backend: async () => undefined },
       clearHost: async () => {

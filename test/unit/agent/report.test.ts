@@ -6,6 +6,7 @@ const ownRecord = (record: object | undefined) =>
   removedAdvice({
     member: { view: { node: () => record, keepers: () => undefined } },
     identity: { nodeId: 'n2', store: { bundled: false } },
+    removal: { isTold: false },
   } as unknown as Membership);
 
 // Etcd refuses a node that is removed everything, its watch too: the mark may be the last that it hears.

@@ -24,11 +24,15 @@ export const protobufPackage = "overlayd.v1";
 export const protobufFileName = "overlayd/v1/join.proto";
 
 export interface WhereRequest {
+  /** Of a host whose store does not let it in: whether it is a member still. Empty: it does not ask. */
+  nodeId: string;
 }
 
 export interface WhereResponse {
   /** host:port of join ports. */
   keepers: string[];
+  /** Whether that node is a member, by etcd's word of this moment. Absent: it does not know, or is of an older release. */
+  isMember?: boolean | undefined;
 }
 
 export interface JoinRequest {
@@ -110,11 +114,14 @@ export interface StoreAccess {
 }
 
 function createBaseWhereRequest(): WhereRequest {
-  return {};
+  return { nodeId: "" };
 }
 
 export const WhereRequest: MessageFns<WhereRequest> = {
-  encode(_: WhereRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: WhereRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
     return writer;
   },
 
@@ -131,6 +138,14 @@ export const WhereRequest: MessageFns<WhereRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -146,20 +161,24 @@ export const WhereRequest: MessageFns<WhereRequest> = {
   create(base?: DeepPartial<WhereRequest>): WhereRequest {
     return WhereRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<WhereRequest>): WhereRequest {
+  fromPartial(object: DeepPartial<WhereRequest>): WhereRequest {
     const message = createBaseWhereRequest();
+    message.nodeId = object.nodeId ?? "";
     return message;
   },
 };
 
 function createBaseWhereResponse(): WhereResponse {
-  return { keepers: [] };
+  return { keepers: [], isMember: undefined };
 }
 
 export const WhereResponse: MessageFns<WhereResponse> = {
   encode(message: WhereResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.keepers) {
       writer.uint32(10).string(v!);
+    }
+    if (message.isMember !== undefined) {
+      writer.uint32(16).bool(message.isMember);
     }
     return writer;
   },
@@ -185,6 +204,14 @@ export const WhereResponse: MessageFns<WhereResponse> = {
             message.keepers.push(reader.string());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isMember = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -203,6 +230,7 @@ export const WhereResponse: MessageFns<WhereResponse> = {
   fromPartial(object: DeepPartial<WhereResponse>): WhereResponse {
     const message = createBaseWhereResponse();
     message.keepers = object.keepers?.map((e) => e) || [];
+    message.isMember = object.isMember ?? undefined;
     return message;
   },
 };

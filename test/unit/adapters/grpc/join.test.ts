@@ -68,6 +68,13 @@ async function createMaterial(authority = ca, now = Date.now(), keeper = true): 
   return { key, certificate, caCertificate: authority.certificate };
 }
 
+const unasked = { isMember: () => undefined };
+/** As members have it from etcd. */
+const listed = new Map([
+  ['here', true],
+  ['gone', false],
+]);
+
 /** A member's join port; `asked` collects what was said to it. */
 async function createMember(
   admit: (request: JoinRequest) => Promise<JoinResponse> = async () => RESPONSE,
@@ -86,6 +93,7 @@ async function createMember(
       port: 0,
       logger,
       keepers: () => keepers,
+      isMember: (nodeId) => listed.get(nodeId),
     },
     stop.signal,
   );
@@ -123,7 +131,7 @@ test('at addresses of both families, with who asks as it is written', async () =
       callers.push(from);
       return RESPONSE;
     },
-    { material: await createMaterial(), listenAddress: '::', port: 0, logger, keepers: () => [] },
+    { material: await createMaterial(), listenAddress: '::', port: 0, logger, keepers: () => [], ...unasked },
     stop.signal,
   );
   for (const host of ['::1', '127.0.0.1']) expect(await join(port, digest, host)).toEqual(RESPONSE);
@@ -144,6 +152,17 @@ test('a member that is no keeper hears no secret, and says who admits', async ()
   ]);
   expect(await join(other.port)).toEqual(RESPONSE);
   expect([keeper.asked, other.asked]).toEqual([[REQUEST], []]);
+});
+
+test('a keeper tells a host whether it is a member still; nobody else is believed', async () => {
+  const { port } = await createMember();
+  const ask = (nodeId: string, of = port, caDigest = digest) =>
+    client.isMember({ host: '127.0.0.1', port: of }, caDigest, nodeId);
+  expect([await ask('here'), await ask('gone'), await ask('unknown')]).toEqual([true, false, undefined]);
+  const other = await createMember(undefined, await plain());
+  expect(await ask('gone', other.port)).toBeUndefined();
+  const foreign = await createMember(undefined, await createMaterial(await pki.createCa('c2', Date.now())));
+  await expect(ask('gone', foreign.port)).rejects.toMatchObject({ code: 'ca-mismatch' });
 });
 
 test('a member that is no keeper sends nobody to another one', async () => {
@@ -172,7 +191,14 @@ test('the whole way: token, admission, certificate', async () => {
   const founder = await cluster.found();
   const server = await serveJoin(
     (request) => cluster.admit(request),
-    { material: tlsMaterialOf(founder.identity), listenAddress: '127.0.0.1', port: 0, logger, keepers: () => [] },
+    {
+      material: tlsMaterialOf(founder.identity),
+      listenAddress: '127.0.0.1',
+      port: 0,
+      logger,
+      keepers: () => [],
+      ...unasked,
+    },
     stop.signal,
   );
   const address = `127.0.0.1:${server.port}`;

@@ -212,6 +212,7 @@ export class ClusterFixture {
 
   readonly joinClient: JoinClient = {
     join: (_target, _digest, request) => this.admit(request),
+    isMember: async () => undefined,
     probe: async (host, port) => (this.closed.has(`${host}:${port}`) ? `no answer from ${host}:${port}` : undefined),
   };
 }
