@@ -19,7 +19,8 @@ export interface StoreHarness {
   /** SIGKILL, and a start that returns when the server answers. */
   kill(): Promise<void>;
   start(): Promise<void>;
-  freeze(): void;
+  /** Resolves when it is. */
+  freeze(): Promise<void>;
   thaw(): void;
   /** Waits for the promise; where time is virtual, lets it go on. */
   settle<T>(promise: Promise<T>): Promise<T>;
@@ -241,7 +242,7 @@ export function describeStore(name: string, create: () => Promise<StoreHarness>)
       const p = fresh();
       const follower = follow();
       await follower.next();
-      harness.freeze();
+      await harness.freeze();
       try {
         expect(await follower.next()).toEqual({ kind: 'stalled' });
         const call = harness.settle(store.txn([], [put(`${p}x`, '')]));

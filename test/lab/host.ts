@@ -6,6 +6,7 @@ import { Agent } from './agent.ts';
 import { Engine } from './engine.ts';
 import { type Holder, hold, keep, release } from './holder.ts';
 import { childrenOf, expectSuccess, letGo, type Outcome, type RunOptions, run, signal, start } from './process.ts';
+import { stopProcess } from './stopping.ts';
 import { until } from './until.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
@@ -80,7 +81,8 @@ export class HostProcess {
 
   async kill(name: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const inner = childrenOf(this.child.pid!)[0];
-    if (inner !== undefined) signal(inner, name);
+    if (inner !== undefined && name === 'SIGSTOP') await stopProcess(inner);
+    else if (inner !== undefined) signal(inner, name);
     // nsenter stops when what it runs is stopped, and does not go on by itself.
     if (name === 'SIGCONT') signal(this.child.pid!, name);
   }

@@ -190,7 +190,9 @@ export function sweepOldLabs(): void {
   for (const name of readdirSync(tmpdir())) {
     const path = join(tmpdir(), name);
     if (!name.startsWith(PREFIX)) continue;
-    if (Date.now() - statSync(path).mtimeMs > 86_400_000) rmSync(path, { recursive: true, force: true });
+    // Another run may just have removed its own.
+    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (age > 86_400_000) rmSync(path, { recursive: true, force: true });
   }
   removeControlGroups((lab) => lab.startsWith(PREFIX) && !existsSync(join(tmpdir(), lab)));
 }

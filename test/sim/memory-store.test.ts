@@ -16,7 +16,7 @@ function createHarness(): StoreHarness {
     revokeLeaseOf: async (key) => etcd.revokeLease(etcd.leaseOf(key)!),
     kill: async () => etcd.stop('refusing'),
     start: async () => etcd.start(),
-    freeze: () => etcd.stop('silent'),
+    freeze: async () => etcd.stop('silent'),
     thaw: () => etcd.start(),
     settle: (promise) => clock.until(promise),
     close: async () => undefined,

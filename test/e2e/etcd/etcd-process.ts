@@ -8,6 +8,7 @@ import { EtcdClient } from '../../../src/adapters/etcd/client.ts';
 import { encodeGet } from '../../../src/adapters/etcd/request.ts';
 import { KVService } from '../../../src/gen/etcd/rpc.ts';
 import { realClock } from '../../contract/store-clock.ts';
+import { stopProcess } from '../../lab/stopping.ts';
 
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -113,8 +114,8 @@ export class EtcdProcess {
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
-  freeze(): void {
-    this.#child?.kill('SIGSTOP');
+  async freeze(): Promise<void> {
+    if (this.#child?.pid !== undefined) await stopProcess(this.#child.pid);
   }
 
   thaw(): void {

@@ -63,7 +63,7 @@ test('the member in use is frozen: a read that is under way is answered by anoth
   await put(store, '/a');
   const watch = follow(store);
   await until('the snapshot', () => watch.kinds.length > 0);
-  used.freeze();
+  await used.freeze();
   try {
     // Within the budget of one call, which is 5 s.
     expect(await store.get('/a')).toBeDefined();
@@ -99,7 +99,7 @@ test('the member in use is frozen, and killed, under changes: none is made twice
   };
   const counting = count();
   await until('some changes', () => made > 10);
-  used.freeze();
+  await used.freeze();
   const before = made;
   await until('more of them', () => made > before + 10);
   used.thaw();
@@ -158,7 +158,7 @@ test('the leader is frozen, while another member is in use: writes go on once th
   const leader = await leaderOf(open(members[0]!));
   const store = open(members.find((member) => member !== leader)!);
   await put(store, '/a');
-  leader.freeze();
+  await leader.freeze();
   try {
     await until('a write', () => works(store, '/b'));
   } finally {
@@ -172,7 +172,7 @@ test('two of three fall silent: nobody who asks waits for them, whether the thir
   // One by way of the member that is left, one by way of one that is not.
   const [near, far] = [open(left), open(silent[0]!)];
   for (const store of [near, far]) await put(store, '/a');
-  for (const member of silent) member.freeze();
+  await Promise.all(silent.map((member) => member.freeze()));
   try {
     const sooner = async (store: EtcdStore, key: string) => {
       const patience = store.maintenance.memberStatus(silent[0]!.url).catch(() => 'silence');
