@@ -19,9 +19,8 @@ import { firstFit } from './first-fit.ts';
 import { isElecting, LeaderLost, MajorityLost, untilHopeless, whenLost } from './leaderless.ts';
 import { Link } from './link.ts';
 import { Outlook } from './outlook.ts';
-import { takesConnections } from './reach.ts';
+import { Reach } from './reach.ts';
 import { ALARMS, type Asked, askedOf, OTHER, Refusal } from './refusal.ts';
-import { ReturnTime } from './return-time.ts';
 import {
   alarmsIn,
   asStoreError,
@@ -38,6 +37,7 @@ import {
   statusOf,
 } from './store-error.ts';
 import { assertEndpoints, CALL_TIMEOUT_MS, type EtcdTarget, type EtcdTls } from './target.ts';
+import { WayBack } from './way-back.ts';
 
 export interface ConnectionDeps {
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
@@ -71,6 +71,9 @@ const ALARMS_MS = 1_000;
 const OF_MAJORITY = '/etcdserverpb.KV/';
 const HEAD_START_MS = 300;
 const AGAIN_MS = 300;
+/** While users change: they may have changed once, or do again and again. */
+const FIRST_PAUSE_MS = 10;
+const LAST_PAUSE_MS = 100;
 
 export class EtcdConnection {
   readonly #clock: ConnectionDeps['clock'];
@@ -88,8 +91,7 @@ export class EtcdConnection {
   /** Given up last, and why, until it is asked again. */
   #failed: string | undefined;
   #failure: OverlaydError | undefined;
-  readonly #returnTime = new ReturnTime();
-  #returning = false;
+  readonly #wayBack: WayBack<Link>;
   #reachable = false;
   readonly #refusal: Refusal;
   #revision = 0;
@@ -103,7 +105,15 @@ export class EtcdConnection {
     this.#telemetry = deps.telemetry ?? SILENT;
     this.#target = target;
     const says = (endpoint: string, signal: AbortSignal) => this.#isThere(endpoint, signal);
-    this.#outlook = new Outlook({ clock: deps.clock, isThere: says, takesConnections });
+    this.#outlook = new Outlook({ clock: deps.clock, isThere: says, reach: new Reach(deps) });
+    this.#wayBack = new WayBack({
+      ...{ clock: deps.clock, first: () => this.#target.endpoints[0]! },
+      open: (first) => this.#open(first, this.#closed.signal),
+      take: (opened, first) => {
+        if (this.#target.endpoints[0] === first && !this.#closed.signal.aborted) this.#adopt(opened);
+        else opened.retire();
+      },
+    });
   }
 
   status(): StoreStatus {
@@ -116,7 +126,7 @@ export class EtcdConnection {
   setEndpoints(endpoints: readonly string[]): void {
     assertEndpoints(endpoints, this.#target.tls !== undefined);
     if (endpoints.join() === this.#target.endpoints.join()) return;
-    if (endpoints[0] !== this.#target.endpoints[0]) this.#returnTime.begin();
+    if (endpoints[0] !== this.#target.endpoints[0]) this.#wayBack.begin();
     this.#change({ ...this.#target, endpoints: [...endpoints] });
     if (this.#link === undefined || endpoints.includes(this.#link.endpoint)) return;
     this.#link.retire();
@@ -145,6 +155,7 @@ export class EtcdConnection {
   ): Promise<Response> {
     const asked = askedOf(method.path, request, repeatable);
     const endsAt = this.#clock.elapsed() + budgetMs;
+    let pauseMs = FIRST_PAUSE_MS;
     for (let again = this.#target.endpoints.length; ; again--) {
       const patienceMs = Math.min(endsAt - this.#clock.elapsed(), this.#away ? AWAY_BUDGET_MS : BUDGET_MS);
       const link = await this.link(signal, patienceMs);
@@ -160,7 +171,8 @@ export class EtcdConnection {
         const limits: CallLimits = { timeoutMs, signal: AbortSignal.any(either), traceparent };
         const answer = await link.during(link.client.call(method, request, limits));
         this.heard(answer.header, link);
-        if (method.path.startsWith(OF_MAJORITY)) this.#outlook.noteCall(this.#clock.elapsed() - startedAt);
+        const tookMs = this.#clock.elapsed() - startedAt;
+        if (method.path.startsWith(OF_MAJORITY)) this.#outlook.noteCall(tookMs, this.#target.endpoints);
         this.#refusal.wentWell(asked);
         return answer;
       } catch (thrown) {
@@ -173,6 +185,9 @@ export class EtcdConnection {
         const may = isUnanswered(error) && (repeatable || didNothing(error));
         const timeLeft = this.#clock.elapsed() < endsAt && (again > 0 || isAuthChanged(error));
         if (!may || !timeLeft || this.#closed.signal.aborted) throw failure;
+        if (!isAuthChanged(error)) continue;
+        await this.#clock.sleep(pauseMs, signal).catch(() => undefined);
+        pauseMs = Math.min(LAST_PAUSE_MS, 2 * pauseMs);
       } finally {
         answered.abort(OVER);
       }
@@ -230,7 +245,7 @@ export class EtcdConnection {
     this.#reachable = true;
     this.#clockProblem = undefined;
     this.#revision = Math.max(this.#revision, header?.revision ?? 0);
-    if (link === this.#link) this.#considerReturn(link);
+    if (link === this.#link) this.#wayBack.heard(link.endpoint);
   }
 
   /** A watch on it began, or was refused: the connection is as good as before. */
@@ -247,7 +262,7 @@ export class EtcdConnection {
     this.#link = undefined;
     this.#reachable = false;
     [this.#failed, this.#failure] = [link.endpoint, failure];
-    if (link.endpoint === this.#target.endpoints[0]) this.#returnTime.failed(this.#clock.elapsed());
+    this.#wayBack.failed(link.endpoint);
     this.#logger.debug({ endpoint: link.endpoint, reason: failure.message }, 'connection to etcd given up');
   }
 
@@ -358,26 +373,6 @@ export class EtcdConnection {
     this.#revision = Math.max(this.#revision, link.revision);
     link.heardAt = this.#clock.elapsed();
     this.#logger.debug({ endpoint: link.endpoint }, 'connected to etcd');
-  }
-
-  #considerReturn(link: Link): void {
-    const [first] = this.#target.endpoints;
-    const now = this.#clock.elapsed();
-    if (link.endpoint === first) {
-      this.#returnTime.wentWell(now);
-      return;
-    }
-    if (this.#returning || !this.#returnTime.isDue(now)) return;
-    this.#returning = true;
-    this.#open(first!, this.#closed.signal)
-      .then((opened) => {
-        if (this.#target.endpoints[0] === first && !this.#closed.signal.aborted) this.#adopt(opened);
-        else opened.retire();
-      })
-      .catch(() => this.#returnTime.failed(this.#clock.elapsed()))
-      .finally(() => {
-        this.#returning = false;
-      });
   }
 
   /** Silence proves something when it lasts, and there is another endpoint or nobody else hears anything. */

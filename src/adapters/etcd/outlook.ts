@@ -8,6 +8,7 @@
  * the call, where another one answers. Nothing is counted: a member may be listed with several addresses.
  */
 import type { Clock } from '../../ports/runtime.ts';
+import type { Reach } from './reach.ts';
 
 /** `alone`: none of the others answers. `gone`: the one that was asked has no host any more, and another one answers. */
 export type Verdict = 'alone' | 'gone' | 'well';
@@ -19,8 +20,8 @@ export interface OutlookDeps {
   readonly clock: Pick<Clock, 'elapsed' | 'sleep'>;
   /** Whether it is there, whatever it says; does not resolve as long as it is silent. Never rejects. */
   readonly isThere: (endpoint: string, signal: AbortSignal) => Promise<boolean>;
-  /** Whether its host takes a connection; does not resolve as long as it is silent. Never rejects. */
-  readonly takesConnections: (endpoint: string, signal: AbortSignal) => Promise<boolean>;
+  /** Whether hosts are there, and where they are while all is well. */
+  readonly reach: Pick<Reach, 'remember' | 'takesConnections'>;
 }
 
 /** Of two one may be a copy, which has no say. */
@@ -61,8 +62,9 @@ export class Outlook {
     this.#deps = deps;
   }
 
-  /** A call was answered that needs a majority of members. */
-  noteCall(tookMs: number): void {
+  /** A call was answered that needs a majority of members, of which these are all that are known. */
+  noteCall(tookMs: number, endpoints: readonly string[]): void {
+    if (endpoints.length >= FEWEST) this.#deps.reach.remember(endpoints);
     this.#took.push(tookMs);
     if (this.#took.length > REMEMBERED) this.#took.shift();
   }
@@ -133,11 +135,11 @@ export class Outlook {
 
   /** Whether no host of the others takes a connection, while our own member is heard. */
   async #knock(others: readonly string[], heard: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
-    const { clock, takesConnections } = this.#deps;
+    const { clock, reach } = this.#deps;
     await clock.sleep(WELL_MS, signal);
     let isTaken = false;
     const knocks = others.map((endpoint) =>
-      takesConnections(endpoint, signal).then((isOne) => {
+      reach.takesConnections(endpoint, signal).then((isOne) => {
         isTaken ||= isOne;
       }),
     );
@@ -150,7 +152,7 @@ export class Outlook {
 
   /** Whether it is not heard, and its host neither takes nor refuses a connection. */
   async #isGone(own: string, heard: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
-    const isThere = Promise.race([heard, this.#deps.takesConnections(own, signal)]).then(() => true);
+    const isThere = Promise.race([heard, this.#deps.reach.takesConnections(own, signal)]).then(() => true);
     return !(await Promise.race([isThere, this.#wait(this.#darkMs, signal).then(() => false)]));
   }
 

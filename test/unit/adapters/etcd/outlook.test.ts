@@ -35,7 +35,7 @@ function fixture(members: Members) {
     asked,
     isHeard,
     own,
-    outlook: new Outlook({ clock, isThere, takesConnections }),
+    outlook: new Outlook({ clock, isThere, reach: { remember: () => undefined, takesConnections } }),
     endpoints: Object.keys(members),
   };
 }
@@ -43,7 +43,7 @@ function fixture(members: Members) {
 /** What is said within that time; undefined: nothing. `usual`: what calls took before. */
 async function saidWithin(members: Members, ms: number, usual: readonly number[]): Promise<Verdict | undefined> {
   const { clock, endpoints, isHeard, outlook, own } = fixture(members);
-  for (const tookMs of usual) outlook.noteCall(tookMs);
+  for (const tookMs of usual) outlook.noteCall(tookMs, endpoints);
   let said: Verdict | undefined;
   void outlook.look(endpoints, own, isHeard).then((value) => {
     said = value;
@@ -102,11 +102,11 @@ test.each<[string, Members, number, Verdict | undefined, (readonly number[])?]>(
 test('where members are far apart, nobody is given up soon who does not answer a call for a leader', () => {
   const { outlook } = fixture({ own: 5 });
   expect(outlook.patienceMs).toBe(720);
-  outlook.noteCall(900);
+  outlook.noteCall(900, []);
   expect(outlook.patienceMs).toBe(2_100);
-  outlook.noteCall(250);
+  outlook.noteCall(250, []);
   expect(outlook.patienceMs).toBe(1_500);
-  for (let nth = 0; nth < 20; nth++) outlook.noteCall(nth);
+  for (let nth = 0; nth < 20; nth++) outlook.noteCall(nth, []);
   expect(outlook.patienceMs).toBe(500);
 });
 
