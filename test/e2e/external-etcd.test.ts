@@ -48,6 +48,17 @@ describe('an etcd of one’s own behind mutual TLS', () => {
     expect(answer.code).toBe(1);
     expect(answer.stderr).toMatch(/etcd holds cluster [0-9a-f]+ already/);
   });
+});
+
+describe('an etcd of one’s own', () => {
+  let etcd: EtcdServer;
+  const lab = useLab({
+    hosts: 2,
+    prepare: async (made) => {
+      etcd = await EtcdServer.start(await made.addHost('store', 250), { tls: true });
+      await formCluster(made.hosts, etcd.initArguments);
+    },
+  });
 
   test('can go away and come back under traffic', async () => {
     const [one, two] = [lab().host(1), lab().host(2)];

@@ -42,6 +42,7 @@ export const STORE_SCENARIOS: readonly Scenario[] = [
     proofs: [
       e2e('store-members.test.ts', 'loses its power'),
       e2e('store-members.test.ts', 'one that is lost for long'),
+      e2e('external-etcd-members.test.ts'),
       sim('store-members.test.ts'),
       sim('store-chaos.test.ts'),
     ],
@@ -74,6 +75,7 @@ export const STORE_SCENARIOS: readonly Scenario[] = [
     proofs: [
       e2e('store-members.test.ts', 'two of three are lost'),
       e2e('store-members.test.ts', 'two of three lose power'),
+      e2e('external-etcd-members.test.ts'),
       sim('store-members.test.ts', 'with two of three away'),
     ],
   },
