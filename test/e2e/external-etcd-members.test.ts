@@ -45,7 +45,10 @@ test('one of three: another is asked; two of three: changes are refused with the
   const asked = stopwatch();
   const { code, stderr } = await one.overlayd('network', 'create', 'two-lost');
   tell({ scenario: 'keepers-lost', what: 'refusal', ms: asked() });
-  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/etcd at .* (cannot serve|did not answer)/) });
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/etcd at .* (cannot serve|did not answer)/),
+  });
   await until('the cause to be told', async () => {
     const again = await one.overlayd('network', 'create', 'two-lost');
     return again.stderr.includes('has its cluster a majority of members up?');
