@@ -156,7 +156,9 @@ describe('a member that was removed', () => {
       const { stdout } = await one!.run(['openssl', 'crl', '-inform', 'DER', '-noout', '-text', '-in', list]);
       return stdout.includes(`Serial Number: ${serialNumber}`);
     });
-    await expect(thief.run('get', keys.cluster)).rejects.toThrow(/TransientFailure|bad certificate|connection|broken pipe/);
+    await expect(thief.run('get', keys.cluster)).rejects.toThrow(
+      /TransientFailure|bad certificate|connection|broken pipe/,
+    );
     await as(two!).run('get', keys.cluster);
     await until('the others to go on without it', async () => {
       const nodes: { Name: string }[] = await one!.json('node', 'ls');
