@@ -3,7 +3,7 @@
  * the old or the new state, never a part of one. To survive a power cut the file is synced before it is renamed, and
  * its directory after; what has to survive the agent's end alone needs neither (`kept-state.ts`).
  */
-import { renameSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, renameSync, writevSync } from 'node:fs';
 import { copyFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -29,7 +29,7 @@ export function createJsonFile<T>(
   without: string,
   render: (value: T) => string = JSON.stringify,
 ): JsonFile<T> {
-  return new JsonFileOnDisk(path, { parse, render, without });
+  return new JsonFileOnDisk(path, { parse, render: (value) => [Buffer.from(render(value))], without });
 }
 
 /**
@@ -48,9 +48,12 @@ export function createStateFiles(paths: { readonly disk: string; readonly run: s
   };
 }
 
+type Pieces = readonly Uint8Array[];
+
 interface Format<T> {
   readonly parse: (value: unknown) => T;
-  readonly render: (value: T) => string;
+  /** The text in UTF-8, piece by piece. */
+  readonly render: (value: T) => Pieces;
   readonly without: string;
   /** It is not synced, and what is not usable is not kept. */
   readonly isFleeting?: boolean;
@@ -130,7 +133,7 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
       if (this.#unreadable) await this.#keepAside();
       this.#unreadable = false;
       const replace = this.#format.isFleeting ? swapFile : replaceFile;
-      await replace(this.#path, `${this.#format.render(value)}\n`);
+      await replace(this.#path, [...this.#format.render(value), LINE_END]);
     } catch (error) {
       const message = `${this.#path} cannot be written: ${messageOf(error)}; is the disk full or read-only?`;
       throw new OverlaydError('internal', message, { cause: error, retryable: true });
@@ -151,12 +154,15 @@ class JsonFileOnDisk<T> implements JsonFile<T> {
   }
 }
 
+const LINE_END = Buffer.from('\n');
+
 /** Puts `content` at `path` (mode 0600) so that after a crash the old or the new file is there, whole. */
-export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+export async function replaceFile(path: string, content: string | Uint8Array | Pieces): Promise<void> {
   const temporary = `${path}.tmp`;
   const file = await makingDirectory(path, () => open(temporary, 'w', 0o600));
   try {
-    await file.writeFile(content);
+    if (typeof content === 'string' || content instanceof Uint8Array) await file.writeFile(content);
+    else for (let left = content; left.length > 0; ) left = leftOf(left, (await file.writev(left)).bytesWritten);
     await file.sync();
   } finally {
     await file.close();
@@ -169,10 +175,21 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
  * The same for the end of a process: what was written is there for the next one as long as the host runs. Nothing waits for a
  * disk, and each turn of another thread would take longer than the write.
  */
-async function swapFile(path: string, text: string): Promise<void> {
+async function swapFile(path: string, pieces: Pieces): Promise<void> {
   const temporary = `${path}.tmp`;
-  await makingDirectory(path, async () => writeFileSync(temporary, text, { mode: 0o600 }));
+  const file = await makingDirectory(path, async () => openSync(temporary, 'w', 0o600));
+  try {
+    for (let left = pieces; left.length > 0; ) left = leftOf(left, writevSync(file, left));
+  } finally {
+    closeSync(file);
+  }
   renameSync(temporary, path);
+}
+
+/** What is still to be written: hardly ever anything. */
+function leftOf(pieces: Pieces, writtenBytes: number): Pieces {
+  const all = pieces.reduce((sum, { length }) => sum + length, 0);
+  return writtenBytes === all ? [] : [Buffer.concat(pieces).subarray(writtenBytes)];
 }
 
 /** `open`: of a file beside the one at the path. */
@@ -196,31 +213,38 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Endpoints and networks are never changed, only replaced: of a thousand of them the new one alone is made into text.
+ * Endpoints and networks are never changed, only replaced: of a thousand of them the new one alone is made into text. The pieces
+ * are written as they are: as one text, which is garbage at once, they would have all garbage collected with each change.
  *
  * What an agent of level 1 cannot read stands apart, below `later`, by its place in its list. So that agent reads the file, and
  * with it the level for which it does not go on, and leaves it as it is; its fellow of level 2 finds all of it again.
  */
-function renderingNodeState(): (state: NodeState) => string {
-  const texts = new WeakMap<object, { readonly text: string; readonly isLater: boolean }>();
+function renderingNodeState(): (state: NodeState) => Pieces {
+  const texts = new WeakMap<object, { readonly text: Buffer; readonly isLater: boolean }>();
   const textOfEach = (value: Kept) => {
-    const made = texts.get(value) ?? { text: JSON.stringify(value), isLater: needsLevel2(value) };
+    const made = texts.get(value) ?? { text: Buffer.from(`,${JSON.stringify(value)}`), isLater: needsLevel2(value) };
     texts.set(value, made);
     return made;
   };
   return ({ endpoints, former, networks, ...rest }) => {
     const lists: Readonly<Record<string, readonly Kept[]>> = { endpoints, networks, ...(former && { former }) };
-    const first: string[] = [];
+    const first: Uint8Array[] = [];
     const later: string[] = [];
     for (const [name, values] of Object.entries(lists)) {
       const made = values.map(textOfEach);
-      first.push(`,"${name}":[${made.flatMap(({ text, isLater }) => (isLater ? [] : [text])).join(',')}]`);
-      const apart = made.flatMap(({ text, isLater }, at) => (isLater ? [`"${at}":${text}`] : []));
+      const now = made.flatMap(({ text, isLater }) => (isLater ? [] : [text]));
+      const apart = made.flatMap(({ text, isLater }, at) => (isLater ? [`"${at}":${withoutComma(text)}`] : []));
+      first.push(Buffer.from(`,"${name}":[`), ...now.slice(0, 1).map(withoutComma), ...now.slice(1), Buffer.from(']'));
       if (apart.length > 0) later.push(`"${name}":{${apart.join(',')}}`);
     }
     const apart = later.length > 0 ? `,"later":{${later.join(',')}}` : '';
-    return `${JSON.stringify(rest).slice(0, -1)}${first.join('')}${apart}}`;
+    return [Buffer.from(JSON.stringify(rest).slice(0, -1)), ...first, Buffer.from(`${apart}}`)];
   };
+}
+
+/** Of one in a list, which begins with a comma. */
+function withoutComma(text: Buffer): Buffer {
+  return text.subarray(1);
 }
 
 type Kept = LocalEndpoint | NetworkRecord;

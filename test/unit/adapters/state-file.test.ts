@@ -46,6 +46,18 @@ test('nothing there is nothing; what was saved is what is loaded, for the owner 
   expect(await readdir(join(dir, 'sub'))).toEqual(['state.json']);
 });
 
+test('of more endpoints than one call writes pieces (IOV_MAX) each is in the file, on disk and below /run', async () => {
+  const [endpoint] = state.endpoints;
+  const endpoints = Array.from({ length: 3_000 }, (_, nth) => ({
+    ...endpoint!,
+    record: { ...endpoint!.record, id: `${nth}`, name: `größe-${nth}` },
+  }));
+  for (const create of [createStateFile, createRunFile]) {
+    await create(path).save({ ...state, endpoints });
+    expect((await create(path).load())?.endpoints).toEqual(endpoints);
+  }
+});
+
 test('a file of a release whose endpoints had one address is read, and written as this one has it', async () => {
   const [endpoint] = state.endpoints;
   const { addresses, ...record } = endpoint!.record;
