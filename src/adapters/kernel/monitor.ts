@@ -47,6 +47,9 @@ export interface Inside {
   readonly path: string;
 }
 
+/** The kernel tells of the end of a link up to some 20 ms after it went from its namespace, on a busy machine later. */
+const LINK_END_MS = 100;
+
 /** Where namespaces are not heard (see `NetlinkMonitor`), everything is looked at so often. */
 const DEAF_MS = 5_000;
 
@@ -116,12 +119,19 @@ export class KernelMonitor {
       this.#flood(indexes.reduce(without, this.#flooded));
       // Nobody reads what thousands of events tell: a look tells what they came to, whoever wrote them.
       for (const namespace of flooded) this.#push({ kind: 'network', namespace }, namespace);
-      for (const place of places) {
-        const others = (this.#writing.get(place) ?? 1) - 1;
-        if (others === 0) this.#writing.delete(place);
-        else this.#writing.set(place, others);
-      }
+      const leaving = leftBy(plan);
+      this.#written([...places].filter((place) => !leaving.has(place)));
+      // Nobody waited for that. Taken for somebody else's doing, it would have all looked at in the next moment.
+      if (leaving.size > 0) setTimeout(() => this.#written(leaving), LINK_END_MS).unref();
     };
+  }
+
+  #written(places: Iterable<Place>): void {
+    for (const place of places) {
+      const others = (this.#writing.get(place) ?? 1) - 1;
+      if (others === 0) this.#writing.delete(place);
+      else this.#writing.set(place, others);
+    }
   }
 
   #flood(indexes: readonly number[]): void {
@@ -213,6 +223,11 @@ function floodedBy(plan: Plan): readonly string[] {
     if (count > 0 && 'at' in op && isNetworkNamespace(op.at)) rows.set(op.at, (rows.get(op.at) ?? 0) + count);
   }
   return [...rows].flatMap(([namespace, count]) => (count > FLOOD_ROWS ? [namespace] : []));
+}
+
+/** Where links are deleted. */
+function leftBy({ stages }: Plan): ReadonlySet<Place> {
+  return new Set(stages.flatMap(({ ops }) => ops.flatMap(({ op }) => (op.kind === 'delete-link' ? [op.at] : []))));
 }
 
 /** One of them less. */

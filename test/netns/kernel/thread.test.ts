@@ -180,3 +180,30 @@ it('tells of thousands of its own rows once, and of a row after them by itself',
   stop.abort();
   await listening;
 });
+
+it('tells of the end of links that it deleted as of its own doing, though that comes later', async () => {
+  const names = Array.from({ length: 8 }, (_, nth) => `port${nth}`);
+  const lines = names.flatMap((name) => [
+    `link add ${name} type veth peer name in${name}`,
+    `link set ${name} master br0 up`,
+    `link set in${name} up`,
+  ]);
+  await host.must(['ip', '-netns', AT, '-batch', '-'], { input: ['link add br0 up type bridge', ...lines].join('\n') });
+  const stop = new AbortController();
+  const told: KernelChange[] = [];
+  const listening = (async () => {
+    for await (const change of kernel.changes(stop.signal)) told.push(change);
+  })();
+  await until('changes to be heard', async () => told.length > 0);
+  told.length = 0;
+  for (const name of names) await write({ kind: 'delete-link', at: AT, name });
+  // Waits for the kernel's lock, as who deletes a link has it until its end has been told.
+  await host.must(['ip', 'address', 'add', '192.0.2.9/32', 'dev', 'lo']);
+  await until('the host to be told of', async () => told.some(({ kind }) => kind === 'underlay'));
+  stop.abort();
+  await listening;
+  await host.must(['ip', 'address', 'delete', '192.0.2.9/32', 'dev', 'lo']);
+  const ofNetwork = told.filter(({ kind }) => kind === 'network');
+  expect(ofNetwork).not.toEqual([]);
+  expect(ofNetwork).toEqual(ofNetwork.map((change) => ({ ...change, echo: true })));
+});
