@@ -153,7 +153,8 @@ export class AddressClaims {
     const { view } = this.#deps.state;
     const pending = this.#pending.get(id) ?? new Map<string, AddressChoice>();
     const addresses = view.addresses(id);
-    if (addresses.size + pending.size < MOST_CONTAINERS) return;
+    const most = Math.min(addresses.size, view.endpointCount(this.#selfId));
+    if (most + pending.size < MOST_CONTAINERS) return;
     let own = 0;
     for (const { nodeId } of view.endpointsOn(id)) if (nodeId === this.#selfId) own += 1;
     // What was claimed may be heard of before whoever claims it is told.

@@ -60,7 +60,11 @@ export class Announcements {
 
   /** The plan is being carried out; `done` resolves when that has ended. */
   coming(wanted: Desired, planned: Plan, done: Promise<unknown>): void {
-    for (const { networkId } of networksMade(wanted, planned)) this.#deps.onComing?.(networkId, done);
+    for (const { networkId, remotes } of networksMade(wanted, planned)) {
+      this.#deps.onComing?.(networkId, done);
+      // Meanwhile, rather than when somebody waits for what follows.
+      addressesOf(remotes);
+    }
   }
 
   /** `host`: the pass looked at the host too. */
@@ -79,17 +83,9 @@ export class Announcements {
         announce(networkId, namespace, false);
         continue;
       }
-      const addresses = new Set<string>();
+      const addresses = addressesOf(remotes);
       // Rows that were there before they were wanted are news, too.
-      let more = false;
-      for (const { endpoints } of remotes) {
-        for (const each of endpoints) {
-          for (const { ip } of each.addresses) {
-            addresses.add(ip);
-            more ||= !reached?.addresses.has(ip);
-          }
-        }
-      }
+      const more = hasOthers(addresses, reached?.addresses ?? NONE);
       if (!broken.has(namespace)) this.#reached.set(networkId, { remotes, addresses });
       announce(networkId, namespace, more);
     }
@@ -127,6 +123,26 @@ export class Announcements {
       },
     );
   }
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+function hasOthers(addresses: ReadonlySet<string>, than: ReadonlySet<string>): boolean {
+  for (const address of addresses) if (!than.has(address)) return true;
+  return false;
+}
+
+const addressesMade = new WeakMap<DesiredNetwork['remotes'], ReadonlySet<string>>();
+
+/** Of the endpoints of other hosts. */
+function addressesOf(remotes: DesiredNetwork['remotes']): ReadonlySet<string> {
+  const made = addressesMade.get(remotes);
+  if (made) return made;
+  const addresses = new Set<string>();
+  for (const { endpoints } of remotes)
+    for (const each of endpoints) for (const { ip } of each.addresses) addresses.add(ip);
+  addressesMade.set(remotes, addresses);
+  return addresses;
 }
 
 function networksMade(wanted: Desired, planned: Plan): readonly DesiredNetwork[] {
