@@ -354,7 +354,7 @@ export async function startAgent(
   const socketPath = join(config.runDir, 'overlayd.sock');
   const giveBackPlace = await beSoleAgent(config, { refuse: () => refuseSecond(socketPath), clock });
   await events.log.load();
-  const ready = async (method: string) => (method === 'getStatus' ? undefined : lifecycle.started());
+  const ready = (method: string) => (method === 'getStatus' ? lifecycle.looked() : lifecycle.started());
   await serveControl(handlers, { socketPath, logger, ready, telemetry }, quit.signal);
   const resumed = lifecycle.resume(quit.signal);
   const frontDoors = await openFrontDoors(

@@ -2,7 +2,7 @@
  * What the agent is right now: waiting, or a member. `init`, `join` and `leave` move it from one to the other; at the
  * start the identity file says which. One of them at a time.
  */
-import { asOverlaydError, isOverlaydError, OverlaydError } from '../core/errors.ts';
+import { asOverlaydError, OverlaydError } from '../core/errors.ts';
 import type { Found } from '../core/finding.ts';
 import type { JsonFile } from '../ports/files.ts';
 import type { Clock, Logger } from '../ports/runtime.ts';
@@ -27,6 +27,7 @@ import { accessOf } from './cluster/store-access.ts';
 import type { EngineSide } from './engine/engine-side.ts';
 import type { Member } from './member.ts';
 import type { PathWatches } from './path/network-watch.ts';
+import { BundledEtcd } from './store/bundled-etcd.ts';
 import { isBeingAdded } from './store/own-member.ts';
 import type { StoreSide } from './store/store-side.ts';
 
@@ -71,7 +72,6 @@ export interface LifecycleOptions extends ClusterDefaults {
 const LEAVING = 'leaving the cluster';
 const RETRY_MS = 3_000;
 const START_AWAITED_MS = 10_000;
-const LAST_ETCD_RETRY_MS = 30_000;
 
 export class Lifecycle {
   readonly #deps: LifecycleDeps;
@@ -85,15 +85,21 @@ export class Lifecycle {
   /** Ends when the last start has ended, well or not. */
   #starting: Promise<void> = this.#first.promise;
   #problem: string | undefined;
-  /** By `keepEtcd`: at which address etcd runs, and whether it is being looked at. */
-  #etcdAddress: string | undefined;
-  #keepsEtcd = false;
-  /** Ends the attempts to start the bundled etcd. */
-  #etcdWanted = new AbortController();
+  /** Since the first look at the identity file: whether it names a member. */
+  #isMember: boolean | undefined;
+  readonly #looked = Promise.withResolvers<void>();
+  readonly #bundled: BundledEtcd;
 
   constructor(deps: LifecycleDeps, options: LifecycleOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#bundled = new BundledEtcd({
+      ...deps,
+      identity: () => this.#membership?.identity,
+      isBeingAdded: () =>
+        this.#membership !== undefined && isBeingAdded(this.#membership.member.view, this.#membership.identity.nodeId),
+      tell: (error) => (error === undefined ? this.#goesWell() : this.#fail(error)),
+    });
   }
 
   /** Undefined while the agent waits for `init` or `join`. */
@@ -106,15 +112,29 @@ export class Lifecycle {
     return { busy: this.#busy, problem: this.#problem };
   }
 
+  /** It is a member as far as anybody knows, and does not run as one. */
+  get isStarting(): boolean {
+    return this.#membership === undefined && this.#isMember !== false;
+  }
+
   get leaving(): boolean {
     return this.#busy === LEAVING;
   }
 
   /** Resolves when the agent is not starting, or after a while: who asks in that moment waits instead of being sent away. */
-  async started(): Promise<void> {
+  started(): Promise<void> {
+    return this.#within(this.#starting);
+  }
+
+  /** Resolves when it is known whether this host is to be a member, or after the same while. */
+  looked(): Promise<void> {
+    return this.#within(this.#looked.promise);
+  }
+
+  async #within(done: Promise<void>): Promise<void> {
     const given = new AbortController();
     const late = this.#deps.clock.sleep(START_AWAITED_MS, given.signal).catch(() => undefined);
-    await Promise.race([this.#starting, late]);
+    await Promise.race([done, late]);
     given.abort();
   }
 
@@ -201,6 +221,7 @@ export class Lifecycle {
         const warnings = await leave;
         this.#membership = undefined;
         this.#problem = undefined;
+        this.#isMember = false;
         return warnings;
       } catch (error) {
         // A refusal has changed nothing. Whatever else went wrong: as long as the identity is there this node is a member
@@ -236,13 +257,13 @@ export class Lifecycle {
   async #turnTo({ own }: Membership, store: Identity['store'], adopt?: Adopt): Promise<void> {
     const { bundled } = own.current.store;
     await own.change((before) => ({ ...(adopt?.(before) ?? before), store }));
-    this.#etcdWanted.abort();
+    this.#bundled.giveUp();
     if (bundled && !store.bundled) await this.#deps.etcd.setAside();
     await this.#startAnew();
   }
 
   async stop(): Promise<void> {
-    this.#etcdWanted.abort();
+    this.#bundled.giveUp();
     await this.#membership?.stop();
   }
 
@@ -259,7 +280,7 @@ export class Lifecycle {
         localEndpoints: () => member.local.ofContainers().map((endpoint) => endpoint.record.name),
         quiesce: async () => {
           this.#quiesced = true;
-          this.#etcdWanted.abort();
+          this.#bundled.giveUp();
           await membership.quiesce();
         },
       },
@@ -277,7 +298,7 @@ export class Lifecycle {
     if (identity?.phase !== 'member') throw notJoined();
     const { store, close } = this.#deps.openStore(accessOf(identity), tlsMaterialOf(identity));
     try {
-      const quiesce = async () => this.#etcdWanted.abort();
+      const quiesce = async () => this.#bundled.giveUp();
       const idle = { localEndpoints: () => [], quiesce };
       return await leaveCluster({ ...this.#deps, ...idle, identity, store }, options, this.#options, progress);
     } finally {
@@ -297,9 +318,10 @@ export class Lifecycle {
     if (this.#membership || this.#busy) return;
     try {
       // Looked at first: an agent that waits for `init` or `join` must not be busy when they come.
-      const isMember = (await this.#deps.file.load())?.phase === 'member';
+      this.#isMember = (await this.#deps.file.load())?.phase === 'member';
+      this.#looked.resolve();
       if (this.#membership || this.#busy) return;
-      if (isMember) await this.#exclusively('starting', () => this.#startSaved());
+      if (this.#isMember) await this.#exclusively('starting', () => this.#startSaved());
       else this.#problem = undefined;
     } catch (error) {
       this.#fail(error);
@@ -309,7 +331,7 @@ export class Lifecycle {
   async #startAnew(): Promise<void> {
     const before = this.#membership;
     this.#membership = undefined;
-    this.#etcdWanted.abort();
+    this.#bundled.giveUp();
     await before?.stop();
     await this.#startSaved(before);
   }
@@ -322,11 +344,11 @@ export class Lifecycle {
         // Whoever asks one that is about to be replaced asks in vain. What keeps it from ending is told when it is started.
         if (identity.store.bundled) await this.#deps.etcd.endOutdated(etcdSettingsOf(identity)).catch(() => undefined);
         this.#membership = await this.#deps.startMember(identity, former).catch((error: unknown) => {
-          if (identity.store.bundled) this.#keepEtcd(identity);
+          if (identity.store.bundled) this.#bundled.keep(identity);
           throw error;
         });
         // The member runs with or without its etcd: existing traffic needs neither.
-        if (identity.store.bundled) void this.#ensureEtcd(this.#membership.identity);
+        if (identity.store.bundled) void this.#bundled.ensure(this.#membership.identity);
       }
       this.#problem = undefined;
     } catch (error) {
@@ -334,47 +356,12 @@ export class Lifecycle {
     }
   }
 
-  /** The other members need it, whatever keeps this host from its part. Called again and again meanwhile. */
-  #keepEtcd(identity: Identity): void {
-    if (this.#keepsEtcd) return;
-    this.#keepsEtcd = true;
-    const { etcd, logger } = this.#deps;
-    const { advertiseAddress } = identity;
-    const keep = async () => {
-      if (this.#etcdAddress !== advertiseAddress) await etcd.ensure(etcdSettingsOf(identity));
-      this.#etcdAddress = advertiseAddress;
-      await etcd.check();
-    };
-    keep()
-      .catch((error: unknown) => logger.warn({ error }, 'etcd does not run, trying again'))
-      .finally(() => {
-        this.#keepsEtcd = false;
-      });
-  }
-
-  async #ensureEtcd(identity: Identity): Promise<void> {
-    const { etcd, clock } = this.#deps;
-    this.#etcdAddress = undefined;
-    this.#etcdWanted = new AbortController();
-    const { signal } = this.#etcdWanted;
-    for (let delayMs = RETRY_MS; !signal.aborted; delayMs = Math.min(LAST_ETCD_RETRY_MS, delayMs * 2)) {
-      const { current } = this;
-      try {
-        // It may have been set aside meanwhile: others keep the store then. One that is being added is begun by `OwnMember`.
-        if (!current || (current.identity.store.bundled && !isBeingAdded(current.member.view, current.identity.nodeId)))
-          await etcd.ensure(etcdSettingsOf(current?.identity ?? identity));
-        if (!signal.aborted) this.#problem = undefined;
-        return;
-      } catch (error) {
-        // One that was removed is a member as any other: what is kept of it changes with the cluster's records.
-        if (signal.aborted || isOverlaydError(error, 'store-removed')) return;
-        this.#fail(error);
-        await clock.sleep(delayMs, signal).catch(() => undefined);
-      }
-    }
+  #goesWell(): void {
+    this.#problem = undefined;
   }
 
   #fail(error: unknown): void {
+    this.#looked.resolve();
     const { code, message } = asOverlaydError(error);
     // The same again and again is said once.
     const level = message === this.#problem ? 'debug' : 'error';

@@ -28,7 +28,7 @@ export async function statusMessage(report: Report, lifecycle: Lifecycle, facts:
   if (!membership) {
     const counts = { peers: [], networks: 0, localEndpoints: 0, endpoints: 0, level: 0, levelHeldBackBy: [] };
     const none = { ...counts, mtu: 0, mtuLimitedBy: '', encryption: '' };
-    const state = lifecycle.situation.busy ? 'starting' : 'waiting';
+    const state = lifecycle.situation.busy || lifecycle.isStarting ? 'starting' : 'waiting';
     return { ...base, state, clusterId: '', ...none };
   }
   const { member } = membership;

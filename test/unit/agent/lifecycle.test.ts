@@ -132,6 +132,29 @@ test('who asks while the member starts waits for it, also before that has begun;
   quit.abort();
 });
 
+test('a host is told to be waiting only where it is known that it is no member', async () => {
+  const { lifecycle, clock, host, quit } = agent(IDENTITY);
+  host.blocked = true;
+  const looked = lifecycle.looked();
+  expect(lifecycle.isStarting).toBe(true);
+  const { attempted } = lifecycle.resume(quit.signal);
+  await clock.until(looked);
+  await clock.until(attempted);
+  // It is tried again.
+  expect(lifecycle.isStarting).toBe(true);
+  host.blocked = false;
+  await clock.advance(MINUTE_MS);
+  expect(lifecycle.isStarting).toBe(false);
+  quit.abort();
+
+  const other = agent(undefined);
+  expect(other.lifecycle.isStarting).toBe(true);
+  other.lifecycle.resume(other.quit.signal);
+  await other.clock.until(other.lifecycle.looked());
+  expect(other.lifecycle.isStarting).toBe(false);
+  other.quit.abort();
+});
+
 test('what stands in the way all the time is said once', async () => {
   const { lifecycle, host, log, clock, quit } = agent(IDENTITY);
   host.blocked = true;
