@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import { askTimeSlice } from '../native/time-slice.ts';
 
-/** Three times the share of others, where there is not enough for all. The unit of the agent permits as much (`LimitNICE`). */
+/** Three times the share of others, where there is not enough for all. It takes CAP_SYS_NICE. */
 const NICENESS = -5;
 /** The least that the kernel grants; by default it is one to three milliseconds. */
 const SLICE_NS = 100_000;
