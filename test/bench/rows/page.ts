@@ -1,5 +1,5 @@
 import type { Browser } from 'playwright-core';
-import { allCpuMs, cpuMs } from '../../lab/agent-process.ts';
+import { agentPid, allCpuMs, cpuMs } from '../../lab/agent-process.ts';
 import type { Host } from '../../lab/host.ts';
 import { openPage, startBrowser } from '../../page/browser.ts';
 import { settle } from '../clock.ts';
@@ -24,9 +24,20 @@ const DNS_SECONDS = 5;
 /** What opening them sets off is over. */
 const REST_MS = 5_000;
 const FILE = '/run/questions';
+/** In real time: it waits for nobody. */
+const FIRST = ['chrt', '--rr', '1'];
 
 /** When the browser drew something, and when the first row of all endpoints was there: milliseconds from the call of the page. */
-async function paint(browser: Browser, url: string): Promise<Sample> {
+async function paint(url: string): Promise<Sample> {
+  const browser = await startBrowser();
+  try {
+    return await paintIn(browser, url);
+  } finally {
+    await browser.close();
+  }
+}
+
+async function paintIn(browser: Browser, url: string): Promise<Sample> {
   const { page, complaints } = await openPage(browser, `${url}/#/endpoints`);
   await page.locator('[role=grid] .row').first().waitFor();
   const [drawn, shown] = (await page.evaluate(
@@ -41,19 +52,23 @@ const page: Experiment = {
   name: 'page',
   title: 'The page, and what it costs the agent',
   method: `A host has a container on a network on which others have ${ENDPOINTS.toLocaleString('en-US')} endpoints, and \
-\`overlayd ui\` runs there with ${PAGES} pages open: streams as those of a browser, without the browser, which is on no server; \
-${WITH_EVENTS} of them show events. Floor: the same without the command. Processor time of the agent, with all our \
+\`overlayd ui\` runs there with ${PAGES} pages open: all that a browser reads is read, and nothing done with it, for a browser is \
+on no server; ${WITH_EVENTS} of them show events. Floor: the same without the command. Processor time of the agent, with all our \
 processes that a host has anyway, and of the page's server, over ${WINDOW_MS / 1_000} seconds: at rest, and while one endpoint \
-comes and one goes each second elsewhere on that network. Names: dnsperf in the container, ${STEADY_RATE} questions a second for \
-${DNS_SECONDS} seconds, while endpoints come and go as before; then again, while the command is started and all pages are opened, \
-for which the agent tells all that it knows. Paint: Debian's Chromium opens the list of all endpoints, on the same two processors, \
-from the call of the page on; "rows" is when the first of them is drawn.`,
+comes and one goes each second elsewhere on that network; and what it takes of both to start the command and open all pages, for which \
+the agent tells all that it knows. Names: dnsperf in the container, ${STEADY_RATE} questions a second for ${DNS_SECONDS} seconds, \
+while endpoints come and go as before; then again, while the command is started and the pages are opened. dnsperf goes before all others \
+(\`chrt --rr\`), on both sides: what it waits for a processor itself is no part of an answer. Paint: Debian's Chromium, started \
+when nothing else is measured, opens the list of all endpoints, on the same two processors, from the call of the page on; "rows" is \
+when the first of them is drawn.`,
   sides: [{ ...OVERLAYD, label: 'five pages' }, floor('no page')],
   rows: [
     lower('page-agent-rest', 'the agent, at rest', '% of a core', goal(2)),
     lower('page-agent-changes', 'the agent, a change each half second', '% of a core', goal(1.2, 'floor')),
     lower('page-ui-rest', 'the page’s server, at rest', '% of a core'),
     lower('page-ui-changes', 'the page’s server, a change each half second', '% of a core'),
+    lower('page-agent-opening', 'the agent, five pages opened', 'ms'),
+    lower('page-ui-opening', 'the page’s server, started and five pages opened', 'ms'),
     lower('page-dns-p99', 'names, p99', 'ms', goal(1.1, 'floor')),
     lower('page-dns-opening-p99', 'names while pages open, p99', 'ms', goal(1.1, 'floor')),
     lower('page-paint', 'first paint', 'ms', goal(1_000)),
@@ -74,12 +89,13 @@ from the call of the page on; "rows" is when the first of them is drawn.`,
     const names = Array.from({ length: NAMES }, (_, nth) => `n${(nth * ENDPOINTS) / NAMES}`);
     await host.must(['sh', '-c', `cat > ${FILE}`], { input: questions(names) });
     const load = steadyLoad({ server: await gatewayOf(host, network), seconds: DNS_SECONDS, file: FILE });
-    const p99 = async () => latencies(await host.must([...inNamespace(CONTAINER), ...load])).p99;
+    const asking = [...FIRST, ...inNamespace(CONTAINER), ...load];
+    const p99 = async () => latencies(await host.must(asking)).p99;
     const windowMs = context.quick ? QUICK_WINDOW_MS : WINDOW_MS;
-    const browser = await startBrowser();
     return {
       async measure(side): Promise<Sample> {
-        const [opening, ui] = await Promise.all([p99(), side === 'floor' ? undefined : openAll(host)]);
+        const [opening, opened] = await Promise.all([p99(), side === 'floor' ? undefined : openAll(host)]);
+        const { ui } = opened ?? {};
         try {
           await settle(REST_MS);
           const rest = await shares(host, ui, windowMs);
@@ -90,24 +106,25 @@ from the call of the page on; "rows" is when the first of them is drawn.`,
           return {
             ...{ 'page-agent-rest': rest.agent, 'page-agent-changes': busy.agent },
             ...{ 'page-dns-opening-p99': opening, 'page-dns-p99': asked },
-            ...(ui && { 'page-ui-rest': rest.ui, 'page-ui-changes': busy.ui, ...(await paint(browser, ui.url)) }),
+            ...opened?.cost,
+            ...(ui && { 'page-ui-rest': rest.ui, 'page-ui-changes': busy.ui, ...(await paint(ui.url)) }),
           };
         } finally {
           await ui?.close();
         }
       },
-      async close() {
-        await browser.close();
-        cluster.close();
-      },
+      close: async () => cluster.close(),
     };
   },
 };
 
-async function openAll(host: Host): Promise<ServedUi> {
+/** And what that took. */
+async function openAll(host: Host): Promise<{ readonly ui: ServedUi; readonly cost: Sample }> {
+  const agent = agentPid(host);
+  const before = cpuMs(agent);
   const ui = await serveUi(host);
   await Promise.all(Array.from({ length: PAGES }, (_, nth) => ui.openPage({ events: nth < WITH_EVENTS })));
-  return ui;
+  return { ui, cost: { 'page-agent-opening': cpuMs(agent) - before, 'page-ui-opening': cpuMs(ui.pid) } };
 }
 
 /** Of one core, in percent. */
