@@ -13,6 +13,9 @@ export interface LoadOptions {
   readonly file: string;
 }
 
+/** Put before the command: in real time, it waits for nobody. What it would wait itself for a processor is no part of an answer. */
+export const FIRST = ['chrt', '--rr', '1'];
+
 const CLIENTS = 8;
 /** Below what a client may have waiting at overlayd's responder for servers elsewhere. */
 const OUTSTANDING = 48;

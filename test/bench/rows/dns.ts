@@ -5,6 +5,7 @@ import { INTERNET } from '../../lab/internet.ts';
 import { until } from '../../lab/until.ts';
 import { gatewayOf, openControl } from '../control.ts';
 import {
+  FIRST,
   fullLoad,
   type LoadOptions,
   latencies,
@@ -13,10 +14,13 @@ import {
   STEADY_RATE,
   steadyLoad,
 } from '../dns-load.ts';
+import { startLoad } from '../load.ts';
+import { inEngineContainer } from '../lookout.ts';
 import {
   type Experiment,
   floor,
   goal,
+  lower,
   OVERLAYD,
   type Prepared,
   type Row,
@@ -128,6 +132,17 @@ async function startNamed({ hosts }: SharedLab): Promise<() => Promise<void>> {
   };
 }
 
+/** A socket of Node in the network's namespace that answers everything. */
+async function openEcho(host: Host) {
+  const control = openControl(host);
+  const { vni } = await control.getNetwork({ ref: NETWORK.overlayd });
+  control.close();
+  const server = await gatewayOf(host, NETWORK.overlayd);
+  const inside = ['nsenter', `--net=/run/netns/ovl-${vni}`];
+  const echo = await startInside(host, [...inside, 'node', ECHO, server, String(ECHO_PORT)]);
+  return { asked: { server, port: ECHO_PORT }, end: () => echo.end() };
+}
+
 const METHOD = `dnsperf in a container, 8 clients with 48 questions outstanding together, for a second; then again at \
 ${STEADY_RATE} questions a second, for how long an answer takes. Every answer must have an address.`;
 
@@ -149,22 +164,74 @@ bridge of Docker's, which has that given to Docker (\`--dns\`): what Docker's se
     const [one] = shared.hosts;
     const stopNamed = await startNamed(shared);
     const askers = await openAskers(one, LOCAL_NAMES);
-    const control = openControl(one);
-    const { vni } = await control.getNetwork({ ref: NETWORK.overlayd });
-    control.close();
     const gateway = await gatewayOf(one, NETWORK.overlayd);
-    const inside = ['nsenter', `--net=/run/netns/ovl-${vni}`];
-    const echo = await startInside(one, [...inside, 'node', ECHO, gateway, String(ECHO_PORT)]);
+    const echo = await openEcho(one);
     const servers: Readonly<Record<string, { server: string; port?: number }>> = {
       overlayd: { server: gateway },
       'overlayd-docker': { server: DOCKER_RESOLVER },
       swarm: { server: DOCKER_RESOLVER },
       'floor-docker': { server: DOCKER_RESOLVER },
-      floor: { server: gateway, port: ECHO_PORT },
+      floor: echo.asked,
     };
     return {
       measure: async (side) =>
         sampleOf('dns-local', side, await load(askers.run(side), { ...servers[side]!, seconds: SECONDS, file: FILE })),
+      async close() {
+        echo.end();
+        await askers.close();
+        await stopNamed();
+      },
+    };
+  },
+};
+
+/** Endless loops. */
+const LOOPS = 9;
+const BUSY_SECONDS = 2;
+/** They end by themselves then, should the benchmark not end them. */
+const LOAD_SECONDS = 40;
+
+const busy: Experiment = {
+  name: 'dns-busy',
+  title: 'Names of containers on a busy host',
+  method: `The same names as in "Names of containers", asked at ${DOCKER_RESOLVER}, ${STEADY_RATE} questions a second for ${BUSY_SECONDS} \
+seconds, while ${LOOPS} endless loops, started and ended by the benchmark, keep all processors busy. dnsperf goes before all others \
+(\`chrt --rr\`): what it waits for a processor itself is no part of an answer. Floor: a socket of Node in the network's namespace, \
+asked there, which has its turn as any other process.`,
+  sides: [{ ...OVERLAYD, label: 'overlayd, at 127.0.0.11' }, SWARM, floor('Node socket')],
+  rows: [
+    lower('dns-busy-p50', 'busy host: names of containers, p50', 'ms'),
+    lower('dns-busy-p99', 'busy host: names of containers, p99', 'ms', goal(1, 'swarm')),
+  ],
+  lab: 'shared',
+  rounds: 5,
+  quickRounds: 2,
+  async prepare(context): Promise<Prepared> {
+    const shared = await context.sharedLab();
+    const [one] = shared.hosts;
+    const stopNamed = await startNamed(shared);
+    const askers = await openAskers(one, LOCAL_NAMES);
+    const echo = await openEcho(one);
+    const file = '/run/questions';
+    await one.must(['sh', '-c', `cat > ${file}`], { input: questions(LOCAL_NAMES) });
+    const inside = {
+      overlayd: await inEngineContainer(one, 'asking-overlayd'),
+      swarm: await inEngineContainer(one, 'asking-swarm'),
+    };
+    return {
+      async measure(side): Promise<Sample> {
+        const asked = side === 'floor' ? echo.asked : { server: DOCKER_RESOLVER };
+        const asking = steadyLoad({ ...asked, seconds: BUSY_SECONDS, file });
+        const load = startLoad(LOOPS, LOAD_SECONDS);
+        try {
+          const { p50, p99 } = latencies(
+            await one.must([...FIRST, ...inside[side === 'swarm' ? 'swarm' : 'overlayd'], ...asking]),
+          );
+          return { 'dns-busy-p50': p50, 'dns-busy-p99': p99 };
+        } finally {
+          load.end();
+        }
+      },
       async close() {
         echo.end();
         await askers.close();
@@ -216,4 +283,4 @@ itself, asked from the host; at ${DOCKER_RESOLVER}, as there.`,
   },
 };
 
-export const dns: readonly Experiment[] = [local, forwarded];
+export const dns: readonly Experiment[] = [local, busy, forwarded];

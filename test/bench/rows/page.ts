@@ -4,7 +4,7 @@ import type { Host } from '../../lab/host.ts';
 import { openPage, startBrowser } from '../../page/browser.ts';
 import { settle } from '../clock.ts';
 import { connect, gatewayOf, openControl } from '../control.ts';
-import { latencies, questions, STEADY_RATE, steadyLoad } from '../dns-load.ts';
+import { FIRST, latencies, questions, STEADY_RATE, steadyLoad } from '../dns-load.ts';
 import { openLargeCluster } from '../large-cluster.ts';
 import { inNamespace } from '../lookout.ts';
 import { type Experiment, floor, goal, lower, OVERLAYD, type Prepared, type Sample } from '../row.ts';
@@ -24,8 +24,6 @@ const DNS_SECONDS = 5;
 /** What opening them sets off is over. */
 const REST_MS = 5_000;
 const FILE = '/run/questions';
-/** In real time: it waits for nobody. */
-const FIRST = ['chrt', '--rr', '1'];
 
 /** When the browser drew something, and when the first row of all endpoints was there: milliseconds from the call of the page. */
 async function paint(url: string): Promise<Sample> {
