@@ -38,9 +38,12 @@ const DOCKER_RESOLVER = '127.0.0.11';
 /** An upstream server that answers at once. */
 const UPSTREAM = '198.51.100.2';
 const FILE = '/tmp/questions';
+const HOST_FILE = '/run/questions';
 /** A bridge of Docker's. */
 const FLOOR_NETWORK = 'floor';
-const SECONDS = 1;
+const FULL_SECONDS = 1;
+/** One delay of a moment is not a hundredth of all. */
+const STEADY_SECONDS = 3;
 
 const DIRECT: Side = { ...OVERLAYD, label: 'overlayd, gateway' };
 const BY_DOCKER: Side = { name: 'overlayd-docker', column: 'overlayd', label: 'overlayd, at 127.0.0.11' };
@@ -76,9 +79,29 @@ function sampleOf(name: string, side: string, figures: { qps: number; p50: numbe
   return Object.fromEntries(infixes.flatMap(sample));
 }
 
-async function load(run: (command: string) => Promise<string>, options: LoadOptions) {
-  const qps = queriesPerSecond(await run(fullLoad(options).join(' ')));
-  return { qps, ...latencies(await run(steadyLoad(options).join(' '))) };
+/** Runs dnsperf somewhere, with the file of questions that is there. */
+type Run = (load: typeof fullLoad, asked: Omit<LoadOptions, 'file'>) => Promise<string>;
+
+interface Asker {
+  readonly run: Run;
+  /** The same, before all others. */
+  readonly runFirst: Run;
+}
+
+type Asked = Pick<LoadOptions, 'server' | 'port'>;
+
+async function load({ run, runFirst }: Asker, asked: Asked) {
+  const qps = queriesPerSecond(await run(fullLoad, { ...asked, seconds: FULL_SECONDS }));
+  return { qps, ...latencies(await runFirst(steadyLoad, { ...asked, seconds: STEADY_SECONDS })) };
+}
+
+/** In the host's own namespace, or where `enter` leads. */
+function askerOf(host: Host, enter: readonly string[] = [], run?: Run): Asker {
+  const before =
+    (prefix: readonly string[]): Run =>
+    (load, asked) =>
+      host.must([...prefix, ...enter, ...load({ ...asked, file: HOST_FILE })]);
+  return { run: run ?? before([]), runFirst: before(FIRST) };
 }
 
 /**
@@ -95,17 +118,26 @@ async function openAskers(host: Host, names: readonly string[]) {
   await startContainer(host, 'asking-swarm', NETWORK.swarm, '--dns', UPSTREAM);
   await startContainer(host, 'asking-floor-docker', FLOOR_NETWORK, '--dns', echoAddress.trim());
   const own = ['asking-swarm', 'asking-floor-docker'];
-  const containerOf = (side: string) => own.find((name) => name === `asking-${side}`) ?? 'asking-overlayd';
-  const run = (side: string) => (command: string) => engine.mustDocker('exec', containerOf(side), 'sh', '-c', command);
-  for (const side of ['overlayd', 'swarm', 'floor-docker']) {
-    await run(side)(`cat > ${FILE} <<END\n${questions(names)}END`);
-  }
+  const input = questions(names);
+  await host.must(['sh', '-c', `cat > ${HOST_FILE}`], { input });
+  const open = async (container: string) => {
+    await engine.mustDocker('exec', container, 'sh', '-c', `cat > ${FILE} <<END\n${input}END`);
+    return askerOf(host, await inEngineContainer(host, container), (load, asked) =>
+      engine.mustDocker('exec', container, ...load({ ...asked, file: FILE })),
+    );
+  };
+  const [overlayd, swarm, floorDocker] = [
+    await open('asking-overlayd'),
+    await open('asking-swarm'),
+    await open('asking-floor-docker'),
+  ];
+  const of = (side: string) => (side === 'swarm' ? swarm : side === 'floor-docker' ? floorDocker : overlayd);
   const close = async () => {
     echo.end();
     await removeContainers(host, 'echo', 'asking-overlayd', ...own);
     await engine.mustDocker('network', 'rm', FLOOR_NETWORK);
   };
-  return { run, close };
+  return { of, close };
 }
 
 const LOCAL_NAMES = ['one', 'two'].flatMap((host) => Array.from({ length: 5 }, (_, index) => `${host}-${index + 1}`));
@@ -143,8 +175,9 @@ async function openEcho(host: Host) {
   return { asked: { server, port: ECHO_PORT }, end: () => echo.end() };
 }
 
-const METHOD = `dnsperf in a container, 8 clients with 48 questions outstanding together, for a second; then again at \
-${STEADY_RATE} questions a second, for how long an answer takes. Every answer must have an address.`;
+const METHOD = `dnsperf in a container, 8 clients with 48 questions outstanding together, for a second; then ${STEADY_RATE} \
+questions a second for ${STEADY_SECONDS} seconds, for how long an answer takes: there dnsperf goes before all others (\`chrt --rr\`), on all sides, \
+for what it waits for a processor itself is no part of an answer. Every answer must have an address.`;
 
 const local: Experiment = {
   name: 'dns-local',
@@ -166,7 +199,7 @@ bridge of Docker's, which has that given to Docker (\`--dns\`): what Docker's se
     const askers = await openAskers(one, LOCAL_NAMES);
     const gateway = await gatewayOf(one, NETWORK.overlayd);
     const echo = await openEcho(one);
-    const servers: Readonly<Record<string, { server: string; port?: number }>> = {
+    const servers: Readonly<Record<string, Asked>> = {
       overlayd: { server: gateway },
       'overlayd-docker': { server: DOCKER_RESOLVER },
       swarm: { server: DOCKER_RESOLVER },
@@ -174,8 +207,7 @@ bridge of Docker's, which has that given to Docker (\`--dns\`): what Docker's se
       floor: echo.asked,
     };
     return {
-      measure: async (side) =>
-        sampleOf('dns-local', side, await load(askers.run(side), { ...servers[side]!, seconds: SECONDS, file: FILE })),
+      measure: async (side) => sampleOf('dns-local', side, await load(askers.of(side), servers[side]!)),
       async close() {
         echo.end();
         await askers.close();
@@ -187,16 +219,15 @@ bridge of Docker's, which has that given to Docker (\`--dns\`): what Docker's se
 
 /** Endless loops. */
 const LOOPS = 9;
-const BUSY_SECONDS = 2;
 /** They end by themselves then, should the benchmark not end them. */
 const LOAD_SECONDS = 40;
 
 const busy: Experiment = {
   name: 'dns-busy',
   title: 'Names of containers on a busy host',
-  method: `The same names as in "Names of containers", asked at ${DOCKER_RESOLVER}, ${STEADY_RATE} questions a second for ${BUSY_SECONDS} \
-seconds, while ${LOOPS} endless loops, started and ended by the benchmark, keep all processors busy. dnsperf goes before all others \
-(\`chrt --rr\`): what it waits for a processor itself is no part of an answer. Floor: a socket of Node in the network's namespace, \
+  method: `The same names as in "Names of containers", asked at ${DOCKER_RESOLVER}, ${STEADY_RATE} questions a second for ${STEADY_SECONDS} \
+seconds, while ${LOOPS} endless loops, started and ended by the benchmark, keep all processors busy. dnsperf goes before all others, as \
+there. Floor: a socket of Node in the network's namespace, \
 asked there, which has its turn as any other process.`,
   sides: [{ ...OVERLAYD, label: 'overlayd, at 127.0.0.11' }, SWARM, floor('Node socket')],
   rows: [
@@ -212,24 +243,16 @@ asked there, which has its turn as any other process.`,
     const stopNamed = await startNamed(shared);
     const askers = await openAskers(one, LOCAL_NAMES);
     const echo = await openEcho(one);
-    const file = '/run/questions';
-    await one.must(['sh', '-c', `cat > ${file}`], { input: questions(LOCAL_NAMES) });
-    const inside = {
-      overlayd: await inEngineContainer(one, 'asking-overlayd'),
-      swarm: await inEngineContainer(one, 'asking-swarm'),
-    };
     return {
       async measure(side): Promise<Sample> {
         const asked = side === 'floor' ? echo.asked : { server: DOCKER_RESOLVER };
-        const asking = steadyLoad({ ...asked, seconds: BUSY_SECONDS, file });
-        const load = startLoad(LOOPS, LOAD_SECONDS);
+        const loops = startLoad(LOOPS, LOAD_SECONDS);
         try {
-          const { p50, p99 } = latencies(
-            await one.must([...FIRST, ...inside[side === 'swarm' ? 'swarm' : 'overlayd'], ...asking]),
-          );
+          const { runFirst } = askers.of(side);
+          const { p50, p99 } = latencies(await runFirst(steadyLoad, { ...asked, seconds: STEADY_SECONDS }));
           return { 'dns-busy-p50': p50, 'dns-busy-p99': p99 };
         } finally {
-          load.end();
+          loops.end();
         }
       },
       async close() {
@@ -263,15 +286,12 @@ itself, asked from the host; at ${DOCKER_RESOLVER}, as there.`,
     const setUpstream = (server: string) => one.must(['sh', '-c', `echo nameserver ${server} > /etc/resolv.conf`]);
     await setUpstream(UPSTREAM);
     const askers = await openAskers(one, FOREIGN_NAMES);
-    const file = '/run/questions';
-    await one.must(['sh', '-c', `cat > ${file}`], { input: questions(FOREIGN_NAMES) });
     const gateway = await gatewayOf(one, NETWORK.overlayd);
     const servers: Readonly<Record<string, string>> = { overlayd: gateway, floor: UPSTREAM };
     return {
       async measure(side): Promise<Sample> {
-        const run = side === 'floor' ? (command: string) => one.must(['sh', '-c', command]) : askers.run(side);
-        const where = { server: servers[side] ?? DOCKER_RESOLVER, file: side === 'floor' ? file : FILE };
-        return sampleOf('dns-forwarded', side, await load(run, { ...where, seconds: SECONDS }));
+        const asker = side === 'floor' ? askerOf(one) : askers.of(side);
+        return sampleOf('dns-forwarded', side, await load(asker, { server: servers[side] ?? DOCKER_RESOLVER }));
       },
       async close() {
         await setUpstream(INTERNET);
