@@ -18,6 +18,7 @@ import { systemClock, systemRandom } from './adapters/system/time.ts';
 import type { NamesCounts } from './core/dns/names-counts.ts';
 import type { NamesRequest } from './core/dns/names-protocol.ts';
 import { Answering } from './names/answering.ts';
+import { rehearse } from './adapters/dns/rehearsal.ts';
 
 /** Another one runs. */
 const LOCKED = 3;
@@ -147,7 +148,10 @@ async function stepUp(): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  if (!isSuccessor) return await stepUp();
+  if (!isSuccessor) {
+    await stepUp();
+    return await rehearse(socketPath);
+  }
   await succeed({
     take: (news) => answering.take(news),
     adopt: (place, kind, socket) => {

@@ -16,6 +16,8 @@ export interface NamesProcess {
 }
 
 export interface NamesSession {
+  /** The process has just been started: it has no sockets in any namespace. */
+  readonly isNew?: boolean | undefined;
   /** Aborts when the connection has ended. The process has ended then as well, or another session follows. */
   readonly ended: AbortSignal;
   /** In order; lost when the session has ended. */

@@ -15,6 +15,7 @@ import type { LocalEndpoints } from '../endpoints/local-endpoints.ts';
 import { HOST_PART } from '../reconcile/announcements.ts';
 import { Again } from './again.ts';
 import { AnsweredPlaces } from './answered-places.ts';
+import { knowingSockets } from './held-sockets.ts';
 import { InsideNames, type InsideNamesDeps } from './inside-names.ts';
 import { NamesAudit } from './names-audit.ts';
 import type { Stale, Told } from './told-names.ts';
@@ -254,8 +255,9 @@ export class NameService {
 
   // ---------------------------------------------------------------- the process
 
-  #begin(session: NamesSession): void {
+  #begin(begun: NamesSession): void {
     const { local, selfId, view } = this.#deps;
+    const session = knowingSockets(begun);
     const isGone = ({ nodeId }: EndpointRecord) => view.provesAbsence || nodeId === selfId;
     const zones = new ZoneChanges({ ...this.#deps, isGone });
     this.#told = { session, zones, clients: new Map(), whole: new Set(), kept: false };

@@ -1,5 +1,5 @@
 /** The process that answers names, over its agents' ends, its own end, and the end of its release. */
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { until } from '../../lab/until.ts';
@@ -174,4 +174,21 @@ it('goes on as it is when one of another release does not start', async () => {
     expect.objectContaining({ level: 'warn', message: expect.stringContaining('could not hand over') }),
   );
   expect((await stopAsking()).lost).toEqual([]);
+});
+
+it('tells whether it is new, and keeps nothing open of what it tried at its start', async () => {
+  const [one, two] = [names.keeperOf(), names.keeperOf()];
+  await one.start();
+  expect(one.sessions[0]!.isNew).toBe(true);
+  const folder = `/proc/${await names.pid()}/fd`;
+  await until('nothing to be open in the host', async () => {
+    const tables = await Promise.all(['tcp', 'udp'].map((name) => readFile(`/proc/net/${name}`, 'utf8')));
+    const open = await Promise.all((await readdir(folder)).map((fd) => readlink(`${folder}/${fd}`).catch(() => '')));
+    const inodes = open.flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []);
+    return inodes.length > 0 && !inodes.some((inode) => tables.join('').includes(` ${inode} `));
+  });
+  one.stop();
+  await until('the agent to be gone', () => one.sessions[0]!.ended.aborted);
+  await two.start();
+  expect(two.sessions[0]!.isNew).toBe(false);
 });

@@ -159,7 +159,9 @@ export class NamesKeeper implements NamesProcess {
     for (;;) {
       signal.throwIfAborted();
       try {
-        return await this.#connect();
+        const line = await this.#connect();
+        line.isNew = line.hello.pid === child.pid;
+        return line;
       } catch (error) {
         const ended = child.ended();
         if (ended !== undefined && ended !== 'locked') throw new Error(ended);
@@ -241,6 +243,7 @@ class Line implements NamesSession {
   readonly #hello = Promise.withResolvers<Hello>();
   readonly #asked = new Map<number, PromiseWithResolvers<NamesCounts | undefined>>();
   readonly #ended = new AbortController();
+  isNew = false;
   #lastId = 0;
   #said: Hello | undefined;
 
