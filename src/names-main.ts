@@ -10,6 +10,7 @@ import { SocketListeners } from './adapters/dns/listeners.ts';
 import { NamesServer } from './adapters/dns/process/server.ts';
 import { handOverTo, LOCK_FD, SUCCESSOR, succeed } from './adapters/dns/process/succession.ts';
 import type { ControlRequest } from './adapters/dns/process/wire.ts';
+import { rehearse } from './adapters/dns/rehearsal.ts';
 import { hostResolvers } from './adapters/dns/resolv-conf.ts';
 import { tryLock } from './adapters/native/file-lock.ts';
 import { nameProcess } from './adapters/system/process-name.ts';
@@ -18,7 +19,6 @@ import { systemClock, systemRandom } from './adapters/system/time.ts';
 import type { NamesCounts } from './core/dns/names-counts.ts';
 import type { NamesRequest } from './core/dns/names-protocol.ts';
 import { Answering } from './names/answering.ts';
-import { rehearse } from './adapters/dns/rehearsal.ts';
 
 /** Another one runs. */
 const LOCKED = 3;
