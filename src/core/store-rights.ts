@@ -76,6 +76,14 @@ export function areaOf(key: string): string {
   return SHARED.find((kind) => rest.startsWith(kind)) ?? rest.split('/', 2).join('/');
 }
 
+/** Of kinds of which each node writes what is its own. */
+const OWN = ['nodes', 'node-names', 'live', 'endpoints'];
+
+/** Whether keepers alone write there, as of `areaOf`. */
+export function isKeepersArea(area: string): boolean {
+  return !SHARED.some((kind) => kind === area) && !OWN.includes(area.split('/', 1)[0]!);
+}
+
 /** Whether these permissions are enough for all of a write. */
 export function allowsWrite(permissions: readonly StorePermission[], write: KeysWritten): boolean {
   return permissions.some((each) => each.may === 'write' && covers(each, write));

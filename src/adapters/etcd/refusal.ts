@@ -4,7 +4,7 @@
  * write some keys writes others. What nobody asks for any more is refused to nobody.
  */
 import { status } from '@grpc/grpc-js';
-import { areaOf } from '../../core/store-rights.ts';
+import { areaOf, isKeepersArea } from '../../core/store-rights.ts';
 import { KVService, type PutRequest, type RangeRequest, type RequestOp, type TxnRequest } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import { isRefusalOfUser, statusOf } from './store-error.ts';
@@ -23,13 +23,16 @@ export const ALARMS: Asked = { purpose: 'alarms', areas: [] };
 
 /** Whatever is refused is asked for again within this time, if anybody wants it. */
 const REMEMBERED_MS = 10 * 60_000;
+/** What keepers alone may. One that has just become one is refused it for a moment; who is none any more does not ask again. */
+const KEEPERS_MS = 30_000;
 const MOST = 64;
 
 interface Refused {
   /** `connection`: all of it, as by TLS. */
   readonly purpose: Purpose | 'connection';
   readonly text: string;
-  readonly at: number;
+  /** It is forgotten then. */
+  readonly until: number;
   /** Of its areas those of which nothing went well since. */
   readonly left: Set<string>;
 }
@@ -82,7 +85,10 @@ export class Refusal {
     if (this.#all.size === 0) this.#deps.logger.error({ reason: text }, 'etcd refuses what is asked of it');
     const name = [purpose, ...areas].join();
     this.#all.delete(name);
-    this.#all.set(name, { purpose, text, at: this.#deps.clock.elapsed(), left: new Set(areas) });
+    const isOfKeepers = purpose === 'other' || (purpose === 'write' && areas.every(isKeepersArea));
+    const forMs = isOfKeepers && isRefusalOfUser(error) ? KEEPERS_MS : REMEMBERED_MS;
+    const until = this.#deps.clock.elapsed() + forMs;
+    this.#all.set(name, { purpose, text, until, left: new Set(areas) });
     if (this.#all.size > MOST) this.#all.delete(this.#all.keys().next().value!);
   }
 
@@ -98,7 +104,7 @@ export class Refusal {
 
   #forget(): void {
     const now = this.#deps.clock.elapsed();
-    this.#end(({ at }) => now - at >= REMEMBERED_MS);
+    this.#end(({ until }) => now >= until);
   }
 
   #end(isOver: (refused: Refused) => boolean): void {

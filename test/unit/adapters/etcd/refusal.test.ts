@@ -72,7 +72,7 @@ test('what is refused again is refused as a whole', () => {
 
 test('what nobody has asked for any more is forgotten, and many things are not kept', () => {
   const { clock, lines, refusal } = fixture();
-  refusal.begin('no', DENIED, write('a'));
+  refusal.begin('no', DENIED, write('nodes/a'));
   clock.ms = 599_000;
   expect(refusal.text).toBe('no');
   clock.ms = 600_000;
@@ -80,6 +80,21 @@ test('what nobody has asked for any more is forgotten, and many things are not k
   expect(lines).toEqual([BEGUN, ENDED]);
   for (let nth = 0; nth < 100; nth++) refusal.begin('no', DENIED, write(`${nth}`));
   for (let nth = 36; nth < 100; nth++) refusal.wentWell(write(`${nth}`));
+  expect(refusal.text).toBeUndefined();
+});
+
+test.each<[what: string, error: StatusError, asked: Asked, forMs: number]>([
+  ['of users and members', DENIED, OTHER, 30_000],
+  ['of certificates', DENIED, write('certificates/n1'), 30_000],
+  ['of space', FULL, OTHER, 600_000],
+  ['of what others write as well', DENIED, write('addresses/', 'cluster'), 600_000],
+  ['of what all read', DENIED, read('cluster'), 600_000],
+])('what a host asked while it was a keeper is soon forgotten: %s', (_, error, asked, forMs) => {
+  const { clock, refusal } = fixture();
+  refusal.begin('no', error, asked);
+  clock.ms = forMs - 1;
+  expect(refusal.text).toBe('no');
+  clock.ms = forMs;
   expect(refusal.text).toBeUndefined();
 });
 
