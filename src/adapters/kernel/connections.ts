@@ -4,7 +4,13 @@
  */
 import { FAMILIES } from '../../core/ip.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import { decodeConnection, destroyConnection, dumpConnections, type TcpConnection } from '../netlink/tcp-connection.ts';
+import {
+  decodeConnection,
+  destroyConnection,
+  dumpConnections,
+  type TcpConnection,
+  type WantedPorts,
+} from '../netlink/tcp-connection.ts';
 import { NETLINK_SOCK_DIAG } from '../netlink/uapi/sock-diag.ts';
 
 export interface Unwelcome {
@@ -15,7 +21,7 @@ export interface Unwelcome {
 }
 
 export interface Silent {
-  /** That this host called, of the peers (TCP). */
+  /** Of the peers, that this host called; or its own, that they did (TCP). */
   readonly port: number;
   /** Of the peers, canonical. */
   readonly addresses: readonly string[];
@@ -29,22 +35,21 @@ export interface Silent {
  */
 export function endConnections({ ports, addresses }: Unwelcome, namespace?: string): number {
   const isMeant = ({ localPort, remote }: TcpConnection) => ports.includes(localPort) && addresses.includes(remote);
-  return end(isMeant, namespace);
+  return end(isMeant, { local: 0, remote: 0 }, namespace);
 }
 
 /** The same, of connections whose other end does not answer any more. Of one that is being written to what is acknowledged counts. */
 export function endSilent({ port, addresses, forMs }: Silent, namespace?: string): number {
-  const isMeant = ({ remotePort, remote, silentMs }: TcpConnection) =>
-    remotePort === port && silentMs >= forMs && addresses.includes(remote);
-  return end(isMeant, namespace, port);
+  const isMeant = ({ remote, silentMs }: TcpConnection) => silentMs >= forMs && addresses.includes(remote);
+  return end(isMeant, { local: 0, remote: port }, namespace) + end(isMeant, { local: port, remote: 0 }, namespace);
 }
 
-function end(isMeant: (connection: TcpConnection) => boolean, namespace?: string, remotePort?: number): number {
+function end(isMeant: (connection: TcpConnection) => boolean, wanted: WantedPorts, namespace?: string): number {
   const socket = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, namespace });
   try {
-    const meant = FAMILIES.flatMap((family) =>
-      socket.dump(dumpConnections(family, remotePort), decodeConnection),
-    ).filter(isMeant);
+    const meant = FAMILIES.flatMap((family) => socket.dump(dumpConnections(family, wanted), decodeConnection)).filter(
+      isMeant,
+    );
     // One that ended meanwhile is none any more.
     for (const connection of meant) socket.get(destroyConnection(connection), () => undefined, ['ENOENT']);
     return meant.length;

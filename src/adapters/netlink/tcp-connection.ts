@@ -23,9 +23,15 @@ const STANDING = (1 << diag.TCP_ESTABLISHED) | (1 << diag.TCP_CLOSE_WAIT);
 /** Before an address of IPv4 that a socket of IPv6 talks to (RFC 4291, 2.5.5.2). */
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
 
-/** Of sockets of one family; those that only listen are left out. `remotePort`: of those alone whose peer has it. */
-export function dumpConnections(family: Family, remotePort = 0): Request {
-  const wanted = [0, 0, remotePort >> 8, remotePort & 255];
+/** Of which sockets the kernel tells; 0: whatever port it is. */
+export interface WantedPorts {
+  readonly local: number;
+  readonly remote: number;
+}
+
+/** Of sockets of one family; those that only listen are left out. */
+export function dumpConnections(family: Family, { local, remote }: WantedPorts): Request {
+  const wanted = [local, remote].flatMap((port) => [port >> 8, port & 255]);
   return { type: diag.SOCK_DIAG_BY_FAMILY, flags: NLM_F_DUMP, payload: request(AF_OF[family], STANDING, wanted) };
 }
 

@@ -1,7 +1,9 @@
 /**
  * etcd 3.5 and newer does not notice that a member whom it called has fallen silent (`findings/etcd-half-open-peers.sh`): a connection
  * whose other end is cut off, or is reached at another address by now, would keep two keepers apart for minutes after they could hear
- * each other again. This does what etcd 3.4 did by itself: what has been silent for too long is ended, and etcd calls anew.
+ * each other again. This does what etcd 3.4 did by itself: what has been silent for too long is ended, and etcd calls anew. No etcd notices
+ * of a member that has called: one that the others let in no more (its host was removed, and its vote is needed still) would not be
+ * told another word.
  */
 import type { KeptStore } from '../../core/keepers.ts';
 import { Latch } from '../../core/latch.ts';
@@ -11,7 +13,7 @@ import { keepLooking } from '../cluster/keep-looking.ts';
 export interface SilentPeersDeps {
   /** Undefined where etcd is the user's own. */
   readonly kept: () => KeptStore | undefined;
-  /** Ends connections that this host made, to a port of these addresses, from where nothing has come for so long; returns how many. */
+  /** Ends connections that this host made to a port of these addresses, or they to that port here, from where nothing has come for so long; returns how many. */
   readonly end: (silent: {
     readonly port: number;
     readonly addresses: readonly string[];
