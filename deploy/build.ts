@@ -9,6 +9,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { launchFlags } from './launch-flags.ts';
+import { withRehearsedAgent } from './rehearsed-agent.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const DIST = path.join(ROOT, 'dist');
@@ -28,7 +29,7 @@ const PROGRAMS = {
  * with the program whose flags it has when it is run: code of other flags is not taken.
  */
 const COMPILED_PROGRAMS = {
-  cli: { entry: 'src/main.ts', rehearsal: ['--run-dir', DIST, 'network', 'ls'], process: 'cli' },
+  cli: { entry: 'src/main.ts', rehearsal: ['network', 'ls'], process: 'cli' },
   agent: { entry: 'src/agent-main.ts', rehearsal: ['--help'], process: 'agent' },
 } as const;
 
@@ -79,9 +80,25 @@ const clientsOnDemand: Plugin = {
   },
 };
 
+/** What commander takes of Node.js by default imports, of which a bundle else copies each name; what starts programs, when it does. */
+const commandersOwn: Plugin = {
+  name: 'commanders-own',
+  setup({ onLoad, onResolve }) {
+    onResolve({ filter: /^node:(child_process|fs|path|process)$/ }, ({ path: name, importer }) =>
+      importer.includes('/node_modules/commander/') ? { path: name, namespace: 'commanders-own' } : undefined,
+    );
+    onLoad({ filter: /./, namespace: 'commanders-own' }, ({ path: name }) => ({
+      contents:
+        name === 'node:child_process'
+          ? `export default { get spawn() { return require('${name}').spawn; } };`
+          : `export default require('${name}');`,
+    }));
+  },
+};
+
 const OPTIONS: BuildOptions = {
   bundle: true,
-  plugins: [nativeCode, apart, clientsOnDemand],
+  plugins: [nativeCode, apart, clientsOnDemand, commandersOwn],
   // gRPC wants it for services of its own that nothing here starts.
   external: ['@grpc/proto-loader'],
   platform: 'node',
@@ -96,7 +113,6 @@ const OPTIONS: BuildOptions = {
   logLevel: 'warning',
   // The sources are modules: in a CommonJS file these names have to be made.
   define: {
-    'import.meta.url': 'importMetaUrl',
     'import.meta.dirname': '__dirname',
     'import.meta.filename': '__filename',
   },
@@ -104,8 +120,7 @@ const OPTIONS: BuildOptions = {
     js: `if (Number(process.versions.node.split('.')[0]) < 24) {
   console.error(\`overlayd: Node.js 24 or newer is needed, this is \${process.version}\`);
   process.exit(1);
-}
-const importMetaUrl = require('node:url').pathToFileURL(__filename).href;`,
+}`,
   },
 };
 
@@ -164,7 +179,11 @@ async function compile(
   const file = path.join(LIB, `${name}.bundle.cjs`);
   await replaceFile(file, withHash(text));
   await replaceFile(path.join(LIB, `${name}.cjs`), start);
-  await promisify(execFile)(process.execPath, [...keepCode, file, ...rehearsal], { env: {} });
+  await withRehearsedAgent(async (runDir) => {
+    await promisify(execFile)(process.execPath, [...keepCode, file, ...rehearsal], {
+      env: { OVERLAYD_RUN_DIR: runDir },
+    });
+  });
 }
 
 function withHash(text: string): string {
@@ -184,7 +203,7 @@ async function replaceFile(file: string, contents: string | Uint8Array, mode = 0
 async function fingerprintInputs(): Promise<string> {
   const hash = createHash('sha256');
   const sources = (await readdir(path.join(ROOT, 'src'), { recursive: true })).map((name) => `src/${name}`).sort();
-  const parts = ['build', 'compiled-bundle', 'keep-code', 'launch-flags', 'start-bundle'].map(
+  const parts = ['build', 'compiled-bundle', 'keep-code', 'launch-flags', 'rehearsed-agent', 'start-bundle'].map(
     (name) => `deploy/${name}.ts`,
   );
   const files = [

@@ -136,7 +136,7 @@ fi
 # ---------------------------------------------------------------- build
 
 inputs='src deploy/build.ts deploy/compiled-bundle.ts deploy/keep-code.ts deploy/koffi.cjs
-  deploy/launch-flags.ts deploy/launcher.sh deploy/shims deploy/start-bundle.ts package.json package-lock.json node_modules/.package-lock.json'
+  deploy/launch-flags.ts deploy/launcher.sh deploy/rehearsed-agent.ts deploy/shims deploy/start-bundle.ts package.json package-lock.json node_modules/.package-lock.json'
 # shellcheck disable=SC2086
 if [ ! -x dist/overlayd ] || [ -n "$(find $inputs -newer dist/.stamp -print -quit 2>&1)" ]; then
   say 'building dist/overlayd'

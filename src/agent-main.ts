@@ -1,5 +1,4 @@
 /** The daemon `overlayd agent`: flags, environment and file to a running agent, signals to its end. */
-import { fileURLToPath } from 'node:url';
 import { loadConfig } from './adapters/config-file.ts';
 import { createExec } from './adapters/exec.ts';
 import { createLogger } from './adapters/log.ts';
@@ -19,9 +18,8 @@ import { asOverlaydError } from './core/errors.ts';
 import { VERSION } from './version.ts';
 
 /** Bundled, the programs lie beside this one; from source, where their code is. */
-const bundled = !import.meta.url.endsWith('.ts');
-const beside = (name: string, source: string) =>
-  fileURLToPath(new URL(bundled ? `${name}.cjs` : source, import.meta.url));
+const fromSource = import.meta.filename.endsWith('.ts');
+const beside = (name: string, source: string) => `${import.meta.dirname}/${fromSource ? source : `${name}.cjs`}`;
 
 const PROGRAMS = {
   kernelWorker: beside('kernel-worker', 'adapters/kernel/kernel-worker.ts'),

@@ -5,7 +5,6 @@ import { hostFiles } from './adapters/host-files.ts';
 import { createHostPrograms } from './adapters/host-programs.ts';
 import { Interruption } from './adapters/interruption.ts';
 import { Output } from './adapters/output.ts';
-import { stayInBackground } from './adapters/system/background.ts';
 import type { Traces } from './adapters/traces/exporter.ts';
 import { EXIT } from './cli/exit.ts';
 import { runCommand } from './cli/program.ts';
@@ -132,7 +131,7 @@ const surroundings: Surroundings = {
     const ended = new AbortController();
     for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => ended.abort());
     // What a page shows is no hurry; names and containers on this host are. Its program is the first large thing to be read.
-    stayInBackground();
+    (await import('./adapters/system/background.ts')).stayInBackground();
     const { runUi }: typeof UiMain = await import(file);
     await runUi(options, ended.signal);
   },

@@ -14,8 +14,9 @@ export type Piece = { readonly text: string } | { readonly source: string; reado
 
 const SPACE = /\s*/y;
 const NAME = String.raw`[\p{L}\d_]+(?:-+[\p{L}\d_]+)*`;
+type Kinds = readonly (readonly [kind: Token['kind'] | 'raw' | 'quoted', pattern: RegExp])[];
 /** In this order. */
-const KINDS: readonly (readonly [kind: Token['kind'] | 'raw' | 'quoted', pattern: RegExp])[] = [
+const makeKinds = (): Kinds => [
   ['quoted', /"((?:[^"\\\n]|\\.)*)"/y],
   ['raw', /`([^`]*)`/y],
   ['number', /([+-]?\d+(?:\.\d+)?)(?![\w.])/y],
@@ -25,6 +26,8 @@ const KINDS: readonly (readonly [kind: Token['kind'] | 'raw' | 'quoted', pattern
   ['sign', /(:=|[|(),=])/y],
   ['word', /([\p{L}_][\p{L}\d_]*)/uy],
 ];
+/** Made with the first template: classes of letters take longer to make than all else that a command without one begins with. */
+let kinds: Kinds | undefined;
 const END = /\s+-\}\}|\s*\}\}/y;
 const COMMENT = /\/\*.*?\*\//sy;
 
@@ -89,7 +92,8 @@ function readAction(source: string, start: number, from: number): Action {
 }
 
 function readToken(source: string, at: number, joined: boolean): { token: Token; end: number } | undefined {
-  for (const [kind, pattern] of KINDS) {
+  kinds ??= makeKinds();
+  for (const [kind, pattern] of kinds) {
     const found = matchAt(pattern, source, at);
     if (!found) continue;
     const of = (value: string, as: Token['kind']) => ({ token: { kind: as, value, joined }, end: found.end });
