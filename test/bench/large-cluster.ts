@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Host } from '../lab/host.ts';
 import { type InsideProcess, startInside } from '../lab/inside-process.ts';
 import { until } from '../lab/until.ts';
-import { openControl } from './control.ts';
+import { connect, openControl } from './control.ts';
 import { formWithOneKeeper } from './one-keeper.ts';
 import type { Context } from './row.ts';
 
@@ -23,6 +23,8 @@ export interface LargeCluster {
   readonly host: Host;
   /** The first one. */
   readonly etcdHost: Host;
+  /** The third has a container of this name on the network. */
+  attach(container: string): Promise<void>;
   /** The second host has this many endpoints from now on; resolves when the third knows. */
   setEndpoints(count: number): Promise<void>;
   /** Endpoints that come or go, each second, besides; 0 ends it. */
@@ -46,6 +48,12 @@ export async function openLargeCluster(context: Context): Promise<LargeCluster> 
     namespace: `ovl-${network.vni}`,
     host: three,
     etcdHost: one,
+    async attach(container) {
+      await three.container(container);
+      const asked = openControl(three);
+      await connect(asked, NETWORK, container);
+      asked.close();
+    },
     async setEndpoints(count) {
       await writer.setEndpoints(count);
       await untilKnown(three, count);

@@ -2,7 +2,6 @@ import { agentPid, allBytes, allCpuMs, residentBytes } from '../../lab/agent-pro
 import { untilReady } from '../../lab/cluster.ts';
 import { readMetrics } from '../../lab/metrics.ts';
 import { settle } from '../clock.ts';
-import { connect, openControl } from '../control.ts';
 import { openLargeCluster, untilKnown } from '../large-cluster.ts';
 import { type Experiment, floor, goal, lower, OVERLAYD, type Prepared, type Sample } from '../row.ts';
 
@@ -43,11 +42,8 @@ ${PAUSE_MS} ms apart: processor time of one, less that of as long a time without
   limitMs: 300_000,
   async prepare(context): Promise<Prepared> {
     const cluster = await openLargeCluster(context);
-    const { host, network } = cluster;
-    await host.container(CONTAINER);
-    const control = openControl(host);
-    await connect(control, network, CONTAINER);
-    control.close();
+    const { host } = cluster;
+    await cluster.attach(CONTAINER);
     await cluster.setEndpoints(ENDPOINTS);
     const cpuOf = async (work: () => Promise<unknown>) => {
       const before = allCpuMs(host);

@@ -3,7 +3,7 @@ import { agentPid, allCpuMs, cpuMs } from '../../lab/agent-process.ts';
 import type { Host } from '../../lab/host.ts';
 import { openPage, startBrowser } from '../../page/browser.ts';
 import { settle } from '../clock.ts';
-import { connect, gatewayOf, openControl } from '../control.ts';
+import { gatewayOf } from '../control.ts';
 import { FIRST, latencies, questions, STEADY_RATE, steadyLoad } from '../dns-load.ts';
 import { openLargeCluster } from '../large-cluster.ts';
 import { inNamespace } from '../lookout.ts';
@@ -79,10 +79,7 @@ when the first of them is drawn.`,
   async prepare(context): Promise<Prepared> {
     const cluster = await openLargeCluster(context);
     const { host, network } = cluster;
-    await host.container(CONTAINER);
-    const control = openControl(host);
-    await connect(control, network, CONTAINER);
-    control.close();
+    await cluster.attach(CONTAINER);
     await cluster.setEndpoints(ENDPOINTS);
     const names = Array.from({ length: NAMES }, (_, nth) => `n${(nth * ENDPOINTS) / NAMES}`);
     await host.must(['sh', '-c', `cat > ${FILE}`], { input: questions(names) });
