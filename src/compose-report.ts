@@ -62,7 +62,7 @@ export function composeReport(
     { dataDir, version: VERSION },
   );
   const watch = new FindingsWatch({
-    ...{ clock, logger, lookAgain: () => doctor.lookAgain() },
+    ...{ clock, logger, doctor },
     found: async () => (await report.make()).findings,
   });
   const run = (signal: AbortSignal) => Promise.all([needs.run(signal), watch.run(signal)]);

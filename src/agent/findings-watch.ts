@@ -6,9 +6,13 @@ import type { FindingCode, Found } from '../core/finding.ts';
 import type { Clock, Logger } from '../ports/runtime.ts';
 
 export interface FindingsWatchDeps {
-  /** `isCloser`: only at what is in doubt. Returns whether something is. */
-  readonly lookAgain: (isCloser: boolean) => Promise<boolean>;
-  /** All that is found now. */
+  readonly doctor: {
+    /** `isCloser`: only at what is in doubt. Returns whether something is. */
+    lookAgain(isCloser: boolean): Promise<boolean>;
+    /** What it found for certain by the last looks. */
+    readonly standing: readonly Found[];
+  };
+  /** All that is found now, by a look at everything. */
   readonly found: () => Promise<readonly Found[]>;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'warn' | 'info'>;
@@ -36,7 +40,7 @@ export class FindingsWatch {
 
   /** Ends when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, found, lookAgain } = this.#deps;
+    const { clock, doctor, found } = this.#deps;
     let dueAt = clock.elapsed() + FIRST_MS;
     for (let isDoubted = false; ; ) {
       const leftMs = Math.max(0, dueAt - clock.elapsed());
@@ -45,12 +49,21 @@ export class FindingsWatch {
       const isDue = clock.elapsed() >= dueAt;
       if (isDue) dueAt = clock.elapsed() + LOOK_MS;
       try {
-        isDoubted = await lookAgain(!isDue);
-        this.#tell(await found());
+        isDoubted = await doctor.lookAgain(!isDue);
+        this.#tell(isDue ? await found() : this.#closelyFound());
       } catch {
         // A member that is just ending; what is found stays as it was.
       }
     }
+  }
+
+  /** What was told, but for what is looked at closely. */
+  #closelyFound(): readonly Found[] {
+    const isClose = ({ code }: Found) => BY_CHANCE.has(code);
+    return [
+      ...[...this.#told.values()].filter((each) => !isClose(each)),
+      ...this.#deps.doctor.standing.filter(isClose),
+    ];
   }
 
   #tell(all: readonly Found[]): void {

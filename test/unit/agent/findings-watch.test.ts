@@ -11,14 +11,23 @@ test('each finding is logged once, and once when it has ended; not what is told 
     logged.push(`${level} ${(fields as Found).code} ${(fields as Found).subject}`);
   const now = {
     all: [...found('pool-full', ['full'], 'web'), ...found('path-mtu', ['narrow'], 'h2'), suspected('store-slow', 'x')],
-    ...{ looks: 0, closer: 0, isDoubted: false },
+    standing: [] as readonly Found[],
+    ...{ looks: 0, closer: 0, reports: 0, isDoubted: false },
   };
   const watch = new FindingsWatch({
-    lookAgain: async (isCloser) => {
-      now[isCloser ? 'closer' : 'looks'] += 1;
-      return now.isDoubted;
+    doctor: {
+      lookAgain: async (isCloser) => {
+        now[isCloser ? 'closer' : 'looks'] += 1;
+        return now.isDoubted;
+      },
+      get standing() {
+        return now.standing;
+      },
     },
-    found: async () => now.all,
+    found: async () => {
+      now.reports += 1;
+      return now.all;
+    },
     ...{ clock, logger: { warn: log('warn'), info: log('info') } },
   });
   const ended = watch.run(ending.signal);
@@ -33,6 +42,16 @@ test('each finding is logged once, and once when it has ended; not what is told 
   expect(now.looks).toBe(14);
   // Every five seconds, after the first of these that found something.
   expect(now.closer).toBeGreaterThanOrEqual(11);
+  // What is in doubt alone is told of meanwhile, and nothing else is looked at.
+  expect(now.reports).toBe(now.looks);
+  logged.length = 0;
+  now.all = found('pool-full', ['full'], 'shop');
+  await clock.advance(70_000);
+  now.standing = [...found('gossip-blocked', ['refused'], 'h2'), ...found('pool-full', ['full'], 'web')];
+  await clock.advance(5_000);
+  now.standing = [];
+  await clock.advance(5_000);
+  expect(logged).toEqual(['warn pool-full shop', 'warn gossip-blocked h2', 'info gossip-blocked h2']);
   now.isDoubted = false;
   await clock.advance(5_000);
   const { closer } = now;
