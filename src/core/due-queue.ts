@@ -12,10 +12,6 @@ export class DueQueue<Item> {
   readonly #heap: Slot<Item>[] = [];
   #order = 0;
 
-  get size(): number {
-    return this.#heap.length;
-  }
-
   /** When the first is due. */
   get firstAt(): number | undefined {
     return this.#heap[0]?.at;

@@ -24,9 +24,10 @@ test('it is what a sorted list is', () => {
           expect(queue.take(each.now)).toBe(first?.item);
           list = list.filter((other) => other !== first);
         }
-        expect(queue.size).toBe(list.length);
         expect(queue.firstAt).toBe(list.toSorted((a, b) => a.at - b.at)[0]?.at);
       }
+      for (const { item } of list.toSorted((a, b) => a.at - b.at)) expect(queue.take(50)).toBe(item);
+      expect(queue.take(50)).toBeUndefined();
     }),
   );
 });
