@@ -8,7 +8,7 @@ import { Output } from './adapters/output.ts';
 import { takeActivatedSockets } from './adapters/socket-activation.ts';
 import { requireCapabilities, requireOpenFiles } from './adapters/system/capabilities.ts';
 import { nameProcess } from './adapters/system/process-name.ts';
-import { isHostStopping } from './adapters/system/shutdown.ts';
+import { isHostStopping, isLastStop } from './adapters/system/shutdown.ts';
 import { systemClock } from './adapters/system/time.ts';
 import { startAgent } from './compose.ts';
 import { clearWithoutAgent } from './compose-clear.ts';
@@ -87,7 +87,8 @@ async function main([first, ...others]: readonly string[]): Promise<void> {
   void notifier.stopping();
   quit.abort();
   setTimeout(() => exitNow(Number(process.exitCode ?? 0)), STOP_LIMIT_MS).unref();
-  await agent.stop({ isBackSoon: !(await isHostStopping(exec.run)) });
+  const isEnd = (await isLastStop(runDir)) || (await isHostStopping(exec.run));
+  await agent.stop({ isBackSoon: !isEnd });
   await out.drain();
   process.exit(process.exitCode ?? 0);
 }

@@ -77,6 +77,20 @@ test('ended in order it is awaited: for longer than any silence is, no name is h
   expect(events.length).toBeGreaterThan(0);
 });
 
+test('stopped for good it is not awaited: names end as of one that is killed', async () => {
+  const [one, , three] = hosts();
+  const farewells = async () =>
+    (await one.json('events', '--local', '--filter', 'type=member-restarting')) as readonly object[];
+  const before = (await farewells()).length;
+  await three.must(['touch', '/run/overlayd/last-stop']);
+  expect(await three.agent.stop()).toBe(0);
+  await untilHidden();
+  expect(await farewells()).toHaveLength(before);
+  await three.agent.start();
+  await untilReady(hosts());
+  await untilSaid('ready');
+});
+
 test('killed it is suspected as ever', async () => {
   const [, , three] = hosts();
   await three.agent.kill();

@@ -1,5 +1,7 @@
-/** Whether the host is being shut down, as its service manager says: then the agent ends with all that it serves. */
-import { access } from 'node:fs/promises';
+/** Whether the agent ends with all that it serves: the host is being shut down, as its service manager says, or somebody takes overlayd away. */
+import { access, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LAST_STOP_FILE } from '../../core/config/last-stop.ts';
 import type { Run } from '../exec.ts';
 
 /** Where systemd is process 1 (sd_booted(3)). */
@@ -17,4 +19,12 @@ export async function isHostStopping(run: Run, booted = BOOTED): Promise<boolean
   } catch {
     return false;
   }
+}
+
+/** Whether nobody starts it again, as who stops it says. Never rejects. */
+export function isLastStop(runDir: string): Promise<boolean> {
+  return unlink(join(runDir, LAST_STOP_FILE)).then(
+    () => true,
+    () => false,
+  );
 }

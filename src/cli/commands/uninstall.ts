@@ -3,6 +3,7 @@
  * package manager has put there are left to that.
  */
 import type { Command } from 'commander';
+import { LAST_STOP_FILE } from '../../core/config/last-stop.ts';
 import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import type { Session } from '../session.ts';
 import { isToolProgram } from '../tool-program.ts';
@@ -111,12 +112,18 @@ async function leave(session: Session, deleteCluster: boolean): Promise<void> {
   }
 }
 
-/** Where systemd runs it. */
-async function stopService({ surroundings }: Session, keepsUnit: boolean): Promise<void> {
-  const { run } = surroundings.programs;
+/** Where systemd runs it. Other hosts are not to await it: what it serves ends with it. */
+async function stopService(session: Session, keepsUnit: boolean): Promise<void> {
+  const { files, programs, runDir } = session.surroundings;
+  const { run } = programs;
   if ((await run(['systemctl', 'cat', SERVICE])).code !== 0) return;
   const words = keepsUnit ? ['stop'] : ['disable', '--now'];
+  const directory = await runDir(session.globalFlags());
+  const mark = `${directory}/${LAST_STOP_FILE}`;
+  // Where there is none no agent ran since the host started.
+  if ((await files.list(directory)).length > 0) await files.install(mark, '', 0o600);
   const { code, output } = await run(['systemctl', ...words, SERVICE]);
+  await files.remove(mark);
   if (code !== 0) throw new OverlaydError('conflict', `systemctl could not stop ${SERVICE}: ${output.trim()}`);
   for (const socket of SOCKETS) await run(['systemctl', 'stop', socket]);
 }

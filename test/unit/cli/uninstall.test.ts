@@ -3,6 +3,7 @@ import type { HostPrograms } from '../../../src/cli/session.ts';
 import { OverlaydError } from '../../../src/core/errors.ts';
 import { memoryFiles, type RunOptions, run } from './fake-agent.ts';
 
+const MARK = '/run/overlayd/last-stop';
 const OWN_TOOL = 'calls the overlayd agent';
 
 /** A host with systemd, an archive's installation and what container tools were given. */
@@ -14,6 +15,7 @@ function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing
     ['/etc/cni/net.d/87-overlayd-web.conflist', '{}'],
     ['/etc/cni/net.d/10-other.conflist', '{}'],
     ['/usr/local/bin/overlayd', ''],
+    ['/run/overlayd/overlayd.sock', ''],
     ...(manifest
       ? [
           [
@@ -24,12 +26,15 @@ function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing
       : []),
   ]);
   const ran: string[] = [];
+  /** What is run while other hosts are told not to await the agent. */
+  const marked: string[] = [];
   const trees: string[] = [];
   let agents = 0;
   const programs: HostPrograms = {
     ...{ agent: ['overlayd', 'agent'], root },
     run: async (argv) => {
       ran.push(argv.join(' '));
+      if (files.has(MARK)) marked.push(argv.join(' '));
       if (argv[0] === 'id') return { code: 0, output: `${uid}\n` };
       if (argv.includes('--undo')) return { code: undoing, output: undoing ? 'daemon.json is no valid JSON\n' : '' };
       const isClearing = argv.some((word) => word.startsWith('--clear-host'));
@@ -48,7 +53,7 @@ function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing
   };
   const surroundings: NonNullable<RunOptions['surroundings']> = { files: memoryFiles(files), programs };
   return {
-    ...{ files, ran, trees, surroundings },
+    ...{ files, ran, marked, trees, surroundings },
     /** Where none runs there is one as soon as one was started. */
     uninstall: (line: string, options: RunOptions = {}) => {
       const given = { ...options, surroundings: { ...surroundings, ...options.surroundings } };
@@ -63,6 +68,20 @@ function host({ noAgent = false, clearing = 0, manifest = true, uid = 0, undoing
 }
 
 describe('uninstall', () => {
+  it.each([
+    ['uninstall --yes --no-leave', 'systemctl disable --now overlayd.service'],
+    ['uninstall --yes --keep-data', 'systemctl stop overlayd.service'],
+  ])('stops the agent so that no host awaits it: %s', async (line, stopping) => {
+    const { uninstall, files, marked } = host();
+    expect((await uninstall(line)).code).toBe(0);
+    expect(marked).toEqual([stopping]);
+    expect(files.has(MARK)).toBe(false);
+    const fresh = host();
+    fresh.files.delete('/run/overlayd/overlayd.sock');
+    await fresh.uninstall(line);
+    expect(fresh.marked).toEqual([]);
+  });
+
   it('leaves, stops the service, clears the host and removes what was installed, in this order', async () => {
     const { uninstall, files, ran, trees } = host();
     const { code, out, asked } = await uninstall('uninstall --yes');
@@ -85,6 +104,7 @@ describe('uninstall', () => {
     expect([...files.keys()]).toEqual([
       '/usr/lib/cni/overlayd',
       '/etc/cni/net.d/10-other.conflist',
+      '/run/overlayd/overlayd.sock',
       '/opt/overlayd-1/installed',
     ]);
     expect(trees).toEqual(['/etc/overlayd', '/opt/overlayd-1']);

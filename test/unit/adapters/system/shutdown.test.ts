@@ -1,6 +1,9 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Run } from '../../../../src/adapters/exec.ts';
-import { isHostStopping } from '../../../../src/adapters/system/shutdown.ts';
+import { isHostStopping, isLastStop } from '../../../../src/adapters/system/shutdown.ts';
 import { OverlaydError } from '../../../../src/core/errors.ts';
 
 const BOOTED = '/';
@@ -26,4 +29,16 @@ test('where nobody can be asked it is not', async () => {
   };
   expect(await isHostStopping(failing, BOOTED)).toBe(false);
   expect(await isHostStopping(saying('stopping\n'), '/nowhere')).toBe(false);
+});
+
+test('who stops it for good says so for one stop', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'overlayd-run-'));
+  try {
+    expect(await isLastStop(directory)).toBe(false);
+    await writeFile(join(directory, 'last-stop'), '');
+    expect(await isLastStop(directory)).toBe(true);
+    expect(await isLastStop(directory)).toBe(false);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 });
