@@ -198,9 +198,10 @@ async function provide<T extends { readonly version: string }>(
  */
 export const receiveAndInstall = (kind: Release['kind'], fileName: string, bytes: number) => `set -e
 umask 022
-directory=$(mktemp -d /var/tmp/overlayd.XXXXXX)
+directory=
 trap 'rm -rf "$directory"' EXIT
 trap 'exit 1' HUP INT PIPE TERM
+directory=$(mktemp -d /var/tmp/overlayd.XXXXXX)
 chmod 755 "$directory"
 file=$directory/${fileName}
 cat >"$file"

@@ -16,9 +16,10 @@ export interface FoundPackage extends Release {
 /** A Debian package of what one installed: its files, its scripts, its fields. `$1`: where to write it. */
 const REPACK_DEB = `set -e
 umask 022
-work=$(mktemp -d)
+work=
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
+work=$(mktemp -d)
 mkdir -p "$work/root/DEBIAN"
 chmod 755 "$work/root" "$work/root/DEBIAN"
 dpkg-query -L overlayd | while IFS= read -r path; do
