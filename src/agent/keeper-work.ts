@@ -5,6 +5,7 @@
 import { OverlaydError } from '../core/errors.ts';
 import { keepersOf, mayWriteCluster, saidOf } from '../core/keepers.ts';
 import { KEEPER_NAMES_LEVEL, levelOf, requireLevel, STORE_LEVEL } from '../core/levels.ts';
+import { checkNodeName } from '../core/names.ts';
 import { decodeNode } from '../core/record-codec.ts';
 import { keys } from '../core/records.ts';
 import { mayWrite } from '../core/store-rights.ts';
@@ -15,7 +16,6 @@ import type { ClusterStore, StoreAccess } from '../ports/store.ts';
 import type { NodeUsers } from './cluster/eviction.ts';
 import type { KeeperCalls } from './cluster/keeper-calls.ts';
 import { mayKeep } from './cluster/keeper-service.ts';
-import { checkNodeName } from './cluster/node-settings.ts';
 import { updateNode } from './cluster/node-update.ts';
 import { removeNode } from './cluster/nodes.ts';
 import { createJoinToken, revokeToken } from './cluster/tokens.ts';

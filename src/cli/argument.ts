@@ -3,9 +3,11 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseCidr } from '../core/cidr.ts';
 import { parseDuration } from '../core/config/duration.ts';
 import { formatHostPort, parseHostPort, parseHttpUrl } from '../core/host-port.ts';
-import { type Family, familyOf, formatIp, parseIp } from '../core/ip.ts';
+import { type Family, familyOf, formatIp, parseIp, refuseMapped } from '../core/ip.ts';
+import { checkLabels } from '../core/labels.ts';
 import { parseNamedContainer } from '../core/named-container.ts';
-import { UsageError } from './exit.ts';
+import { checkNodeName } from '../core/names.ts';
+import { checkLocally, UsageError } from './exit.ts';
 
 export type Pairs = Readonly<Record<string, string>>;
 
@@ -40,7 +42,10 @@ export function collect<T>(
 export function parseStaticAddress(family: Family): (text: string) => string {
   return (text) => {
     const ip = parseIp(text);
-    if (ip?.family === family) return formatIp(ip);
+    if (ip?.family === family) {
+      checkLocally(() => refuseMapped(ip, text, 'address'));
+      return formatIp(ip);
+    }
     const [example, other] = family === 4 ? ['10.0.1.5', '--ip6'] : ['fd00:0:0:1::5', '--ip'];
     const hint = ip ? `, and give this one as ${other}` : '';
     throw new InvalidArgumentError(`Write an IPv${family} address, like ${example}${hint}.`);
@@ -49,7 +54,9 @@ export function parseStaticAddress(family: Family): (text: string) => string {
 
 /** Of either family. */
 export function parseAddress(text: string): string {
-  if (parseIp(text) === undefined) throw new InvalidArgumentError('Write an IP address, like 10.0.1.5 or fd00:1::5.');
+  const ip = parseIp(text);
+  if (ip === undefined) throw new InvalidArgumentError('Write an IP address, like 10.0.1.5 or fd00:1::5.');
+  checkLocally(() => refuseMapped(ip, text, 'address'));
   return text;
 }
 
@@ -94,6 +101,20 @@ export function parsePort(text: string): number {
   return parseWhole(text, 1, 65_535, 'Write a port from 1 to 65535.');
 }
 
+/** The first of two. */
+export function parseWireguardPort(text: string): number {
+  return parseWhole(text, 1, 65_534, 'Write a port from 1 to 65534; WireGuard has the next one too.');
+}
+
+export function parseNodeName(text: string): string {
+  return checkLocally(() => checkNodeName(text));
+}
+
+/** Of a node. */
+export function checkNodeLabels(labels: Pairs = {}): Pairs {
+  return checkLocally(() => checkLabels(labels, 'node'));
+}
+
 export function parseMaskLength(text: string): number {
   return parseWhole(text, 1, 31, 'Write the prefix length of each subnet, from 1 to 31, like 24.');
 }
@@ -129,10 +150,17 @@ export function parseTtl(text: string): number {
   return value;
 }
 
+/** `NAME=VALUE` of ssh_config(5), which ssh takes with a space between as well. */
+export function parseSshOption(text: string): string {
+  if (/^[A-Za-z]+\s*[=\s]\s*\S/.test(text)) return text;
+  throw new InvalidArgumentError('Write it like ProxyJump=host1.');
+}
+
 /** An address of this host or an interface: ports have flags of their own. */
 export function parseAddressOrInterface(text: string): string {
   const { host, port } = parseHostPort(text) ?? {};
   if (host !== undefined && familyOf(host) !== undefined) {
+    parseAddress(host);
     if (port === undefined) return host;
     throw new InvalidArgumentError(`Leave the port out, --join-port sets it: ${host}.`);
   }

@@ -39,3 +39,21 @@ export function addressOfMac(mac: string, { subnets }: Pick<NetworkRecord, 'subn
   const ip: Ip = { family: 4, value: BigInt(`0x${bytes.join('')}`) };
   return macOf(ip) === mac && subnetWith(subnets, ip) ? formatIp(ip) : undefined;
 }
+
+/** A unicast MAC address as somebody chose it, in lower case. Throws `invalid-argument`. */
+export function checkMac(text: string): string {
+  const mac = text.toLowerCase().replaceAll('-', ':');
+  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) || mac === '00:00:00:00:00:00') {
+    throw new OverlaydError(
+      'invalid-argument',
+      `--mac: "${text.slice(0, 40)}" is not a MAC address; write it like 02:42:0a:00:01:05`,
+    );
+  }
+  if (Number.parseInt(mac.slice(0, 2), 16) & 1) {
+    throw new OverlaydError(
+      'invalid-argument',
+      `--mac: ${text} is a multicast address; the first byte must be even, e.g. 02`,
+    );
+  }
+  return mac;
+}

@@ -7,6 +7,9 @@ const ENDPOINT_NAME = /^[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?$/;
 /** RFC 1035, 2.3.4: 255 bytes, of which the first length and the root take two. */
 const DNS_NAME_CHARACTERS = 253;
 const DNS_LABEL = /^[a-zA-Z0-9_-]{1,63}$/;
+const NODE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?$/;
+/** Linux has 15 bytes for it. */
+const INTERFACE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/;
 const PREDEFINED = new Set(['bridge', 'host', 'none', 'default', 'container', 'docker_gwbridge', 'ingress']);
 
 export function isNetworkName(text: string): boolean {
@@ -44,6 +47,26 @@ export function checkEndpointName(name: string, what: string): string {
     );
   }
   return name;
+}
+
+/** Throws `invalid-name`. */
+export function checkNodeName(name: string): string {
+  if (NODE_NAME.test(name)) return name;
+  const shown = JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name);
+  throw new OverlaydError(
+    'invalid-name',
+    `node name ${shown} is not valid: 1 to 63 letters, digits, "-", "_" or ".", beginning and ending with a letter or digit; give one with --name`,
+  );
+}
+
+/** Throws `invalid-name`. */
+export function checkInterfaceName(name: string, what: string): void {
+  if (!INTERFACE_NAME.test(name) || name === 'lo' || name === 'all' || name === 'default') {
+    throw new OverlaydError(
+      'invalid-name',
+      `${what}: ${JSON.stringify(name.slice(0, 40))} is not valid: 1 to 15 letters, digits, "_", "." or "-", e.g. eth1`,
+    );
+  }
 }
 
 /** Whether a name or alias that a container engine gives, dots and all, can be asked for. */

@@ -17,6 +17,7 @@ import {
 } from './cidr.ts';
 import { OverlaydError } from './errors.ts';
 import { compareIps, type Family, formatIp, type Ip, parseIp, requireIp } from './ip.ts';
+import { checkSubnet, checkSubnets } from './ipam/subnet.ts';
 import { checkLabels } from './labels.ts';
 import { checkNetworkName } from './names.ts';
 import { checkOptions, networkSettings } from './network-options.ts';
@@ -83,6 +84,24 @@ export function draftNetwork(request: NetworkRequest): NetworkDraft {
     options: request.options,
     vni: networkSettings(request).vni,
   };
+}
+
+/**
+ * All that can be said of it without the cluster. Throws what {@link draftNetwork}, `checkSubnets` and {@link specifySubnets} throw.
+ */
+export function checkNetworkRequest(request: NetworkRequest): void {
+  const { internal } = draftNetwork(request);
+  const blocks = checkSubnets(request.subnets, [], internal);
+  if (blocks.length > 0) specifySubnets(blocks, request);
+}
+
+/** The same of another subnet for a network. */
+export function checkSubnetRequest({ subnet, gateway, ipRange }: SubnetRequest): void {
+  specifySubnets([checkSubnet(subnet, [])], {
+    gateways: gateway === undefined ? [] : [gateway],
+    ipRanges: ipRange === undefined ? [] : [ipRange],
+    auxAddresses: {},
+  });
 }
 
 /** Throws `invalid-argument`. */

@@ -29,6 +29,7 @@ const REFUSALS: readonly Refusal[] = [
     what: 'a subnet that is not its network address',
     args: create('--subnet', '10.20.0.5/24', 'x'),
     message: /10\.20\.0\.5\/24 has host bits set; did you mean 10\.20\.0\.0\/24/,
+    code: 2,
   },
   {
     what: 'a subnet that overlaps with another network’s',
@@ -44,27 +45,37 @@ const REFUSALS: readonly Refusal[] = [
     what: 'a gateway outside of the subnet',
     args: create('--subnet', '10.20.0.0/24', '--gateway', '10.20.1.1', 'x'),
     message: /gateway: 10\.20\.1\.1 is not in the subnet 10\.20\.0\.0\/24/,
+    code: 2,
   },
   {
     what: 'a gateway that is the broadcast address',
     args: create('--subnet', '10.20.0.0/24', '--gateway', '10.20.0.255', 'x'),
     message: /gateway: 10\.20\.0\.255 is the network or broadcast address/,
+    code: 2,
   },
   {
     what: 'a range outside of the subnet',
     args: create('--subnet', '10.20.0.0/24', '--ip-range', '10.21.0.0/28', 'x'),
     message: /ip-range: 10\.21\.0\.0\/28 is out of range/,
+    code: 2,
   },
   {
     what: 'a reserved address outside of the subnet',
     args: create('--subnet', '10.20.0.0/24', '--aux-address', 'a=10.21.0.1', 'x'),
     message: /aux-address a: 10\.21\.0\.1 is out of range/,
+    code: 2,
   },
-  { what: 'a gateway without a subnet', args: create('--gateway', '10.20.0.1', 'x'), message: /needs a --subnet/ },
+  {
+    what: 'a gateway without a subnet',
+    args: create('--gateway', '10.20.0.1', 'x'),
+    message: /needs a --subnet/,
+    code: 2,
+  },
   {
     what: 'an unknown driver option',
     args: create('-o', 'mtuu=1400', 'x'),
     message: /unknown option "mtuu"; did you mean "mtu"\?/,
+    code: 2,
   },
   {
     what: 'an unknown flag',
@@ -72,11 +83,17 @@ const REFUSALS: readonly Refusal[] = [
     message: /unknown option.*--subnett/,
     code: 2,
   },
-  { what: 'no family', args: create('--ipv4=false', 'x'), message: /a network has IPv4 or IPv6 or both: add --ipv6/ },
+  {
+    what: 'no family',
+    args: create('--ipv4=false', 'x'),
+    message: /a network has IPv4 or IPv6 or both: add --ipv6/,
+    code: 2,
+  },
   {
     what: 'a subnet of a family that the network does not have',
     args: create('--subnet', 'fd00:1::/64', 'x'),
     message: /fd00:1::\/64 is one of IPv6, and the network has IPv4 alone; add --ipv6/,
+    code: 2,
   },
   {
     what: 'an MTU that is too small for IPv6',
@@ -151,7 +168,7 @@ const REFUSALS: readonly Refusal[] = [
     what: 'a multicast MAC',
     args: connect('--mac', '03:42:00:00:00:01', 'used', 'netns:free'),
     message: /multicast/,
-    code: 1,
+    code: 2,
   },
   {
     what: 'a MAC that is taken',

@@ -3,10 +3,9 @@
  * cluster comes into being by one transaction: a crash before it leaves nothing, a crash after it leaves what the same
  * `init`, typed again, finishes.
  */
-import { canonical, formatCidr, isCanonical, overlaps, requireCidr } from '../../core/cidr.ts';
 import { drawEpoch } from '../../core/epoch.ts';
 import { OverlaydError } from '../../core/errors.ts';
-import { refuseUnusable } from '../../core/ipam/subnet.ts';
+import { parsePools } from '../../core/ipam/default-pools.ts';
 import { drawUlaPrefix } from '../../core/ipam/ula.ts';
 import { type AgentVersion, levelOf, STORE_LEVEL } from '../../core/levels.ts';
 import { decodeCluster, decodeNode, nodeWith } from '../../core/record-codec.ts';
@@ -96,7 +95,9 @@ export async function initCluster(
   const pending = await loadPending(deps.file);
   const backup = readBackup(deps.pki, options.backup);
   const taken = backup ? inherited(backup.records) : {};
-  const pools = (options.defaultAddrPool.length === 0 && taken.pools) || parsePools(options);
+  const pools =
+    (options.defaultAddrPool.length === 0 && taken.pools) ||
+    parsePools(options.defaultAddrPool, options.defaultAddrPoolMaskLength);
   const external = parseStoreAccess(options);
   const settings = await resolveSettings(deps.facts, options, defaults, external?.endpoints ?? []);
   const encryption = checkEncrypt(options.encrypt) ?? taken.encryption;
@@ -294,34 +295,4 @@ function keepersPut(nodeIds: readonly string[]): Change {
 function checkEncrypt(encrypt: string): ClusterRecord['encryption'] {
   if (encrypt === '' || encrypt === 'default' || encrypt === 'required') return encrypt || undefined;
   throw new OverlaydError('invalid-argument', `--encrypt: ${JSON.stringify(encrypt)} is neither default nor required`);
-}
-
-/** The second and third are for where members' hosts have routes to all of the first. */
-const DEFAULT_POOLS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'];
-
-function fits(pool: string, prefix: number): boolean {
-  return requireCidr(pool, 'default address pool').prefix <= prefix;
-}
-
-function parsePools(options: InitOptions): ClusterRecord['pools'] {
-  const prefix = options.defaultAddrPoolMaskLength || 24;
-  const asked = options.defaultAddrPool;
-  const texts = asked.length > 0 ? asked : DEFAULT_POOLS.filter((pool, i) => i === 0 || fits(pool, prefix));
-  const pools = texts.map((base) => ({ base, cidr: requireCidr(base, '--default-addr-pool', 4) }));
-  for (const [i, { base, cidr }] of pools.entries()) {
-    if (!isCanonical(cidr)) {
-      const meant = formatCidr(canonical(cidr));
-      throw new OverlaydError('subnet-not-canonical', `--default-addr-pool: ${base} has host bits set; it is ${meant}`);
-    }
-    if (prefix < cidr.prefix || prefix > 29) {
-      throw new OverlaydError(
-        'invalid-argument',
-        `--default-addr-pool-mask-length: /${prefix} does not fit ${base}; it has to be between /${cidr.prefix} and /29`,
-      );
-    }
-    refuseUnusable(cidr, '--default-addr-pool');
-    const clash = pools.slice(0, i).find((other) => overlaps(other.cidr, cidr));
-    if (clash) throw new OverlaydError('pool-overlaps', `--default-addr-pool: ${base} overlaps with ${clash.base}`);
-  }
-  return pools.map(({ base }) => ({ base, prefix }));
 }

@@ -3,6 +3,7 @@ import { OverlaydError } from '../../core/errors.ts';
 import type { HostAddress } from '../../core/host-facts.ts';
 import { ALL_ADDRESSES, type Family, familyOf, formatIp, parseIp } from '../../core/ip.ts';
 import { checkLabels, type Labels } from '../../core/labels.ts';
+import { checkNodeName } from '../../core/names.ts';
 import type { HostFacts } from '../../ports/host.ts';
 import { lookAround, type Surroundings } from '../host/surroundings.ts';
 import { chooseAddress } from './node-address.ts';
@@ -107,21 +108,10 @@ function chooseListenAddress(addresses: readonly HostAddress[], requested: strin
   );
 }
 
-const NODE_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?$/;
-
 /** Of a host that asks to join. Throws `invalid-name`, `invalid-argument`. */
 export function checkNameAndLabels(name: string, labels: Labels): void {
   checkNodeName(name);
   checkLabels(labels, 'node');
-}
-
-export function checkNodeName(name: string): string {
-  if (NODE_NAME.test(name)) return name;
-  const shown = JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name);
-  throw new OverlaydError(
-    'invalid-name',
-    `node name ${shown} is not valid: 1 to 63 letters, digits, "-", "_" or ".", beginning and ending with a letter or digit; give one with --name`,
-  );
 }
 
 export function checkPort(port: number, what: string): number {

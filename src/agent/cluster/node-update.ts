@@ -5,6 +5,7 @@
  */
 import { OverlaydError } from '../../core/errors.ts';
 import { checkLabels } from '../../core/labels.ts';
+import { checkNodeName } from '../../core/names.ts';
 import { decodeNode, encodeRecord, nodeWith } from '../../core/record-codec.ts';
 import { keys, type NodeRecord, PREFIX } from '../../core/records.ts';
 import { resolveRef } from '../../core/reference.ts';
@@ -12,7 +13,6 @@ import type { Logger } from '../../ports/runtime.ts';
 import type { ClusterStore, Compare } from '../../ports/store.ts';
 import type { Change, Commit } from '../view/commit.ts';
 import type { NodeUsers } from './eviction.ts';
-import { checkNodeName } from './node-settings.ts';
 
 export interface NodeUpdate {
   readonly ref: string;

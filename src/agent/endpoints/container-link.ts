@@ -39,13 +39,3 @@ export function foundLink(
     addresses.some(({ address, link }) => link === name && own.some(({ ip }) => ip === address));
   return ofMac.find(isOwn) ?? ofMac[0];
 }
-
-/** Throws `invalid-name`. */
-export function checkInterfaceName(name: string, what: string): void {
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/.test(name) || name === 'lo' || name === 'all' || name === 'default') {
-    throw new OverlaydError(
-      'invalid-name',
-      `${what}: ${JSON.stringify(name.slice(0, 40))} is not valid: 1 to 15 letters, digits, "_", "." or "-", e.g. eth1`,
-    );
-  }
-}

@@ -7,16 +7,14 @@
  * removed. All work on one container is serial.
  */
 import { type Owner, toolNamedBy } from '../../core/attachment.ts';
-import type { ConnectOptions } from '../../core/connect-options.ts';
+import { type ConnectOptions, checkConnect } from '../../core/connect-options.ts';
 import type { ContainerRef, LocalEndpoint } from '../../core/container.ts';
-import { checkEndpointOptions, INTERFACE_NAME } from '../../core/endpoint-options.ts';
-import { declarations } from '../../core/endpoint-ports.ts';
 import { OverlaydError } from '../../core/errors.ts';
 import { isOfHost } from '../../core/expose.ts';
 import type { NamespaceState } from '../../core/host-state.ts';
 import { KeyedQueue } from '../../core/keyed-queue.ts';
 import { isWrittenAsNamespace } from '../../core/named-container.ts';
-import { checkDnsName, checkEndpointName } from '../../core/names.ts';
+import { checkEndpointName } from '../../core/names.ts';
 import type { Options } from '../../core/network-options.ts';
 import type { PortMapping } from '../../core/publish.ts';
 import { addressList, type EndpointRecord, type NetworkRecord } from '../../core/records.ts';
@@ -26,12 +24,12 @@ import type { Containers, ResolverDrift } from '../../ports/host.ts';
 import type { Logger } from '../../ports/runtime.ts';
 import type { Wanted } from '../claims/address-choice.ts';
 import type { AddressClaims } from '../claims/address-claims.ts';
-import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
+import { refuseTakenMac } from '../claims/mac-choice.ts';
 import type { Releases } from '../claims/releases.ts';
 import { type CanEncrypt, requireAttachable } from '../networks/encryption.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { ClusterState } from '../view/cluster-state.ts';
-import { checkInterfaceName, chooseLink, defaultName } from './container-link.ts';
+import { chooseLink, defaultName } from './container-link.ts';
 import { eventOf } from './endpoint-change.ts';
 import { goneInTheWay } from './gone-in-the-way.ts';
 import type { LocalEndpoints } from './local-endpoints.ts';
@@ -105,21 +103,9 @@ export class Endpoints {
 
   async #connectChecked(request: ConnectRequest): Promise<Connection> {
     const { containers, networks } = this.#deps;
-    const mac = request.mac === undefined ? undefined : checkMac(request.mac);
-    const { options = {}, gwPriority } = request;
-    checkEndpointOptions(options);
-    const ifname = request.ifname ?? options[INTERFACE_NAME];
-    if (ifname !== undefined) checkInterfaceName(ifname, request.ifname === undefined ? INTERFACE_NAME : '--ifname');
-    if (options[INTERFACE_NAME] !== undefined && options[INTERFACE_NAME] !== ifname) {
-      throw new OverlaydError(
-        'invalid-argument',
-        `--ifname ${ifname} and --driver-opt ${INTERFACE_NAME}=${options[INTERFACE_NAME]} contradict each other; give one of them`,
-      );
-    }
-    const checkName = request.owner ? checkDnsName : checkEndpointName;
-    if (request.name !== undefined) checkName(request.name, '--name');
-    for (const alias of request.aliases) checkName(alias, '--alias');
-    const declared = declarations(request.ports ?? [], request.labels ?? {});
+    const { gwPriority } = request;
+    const checked = checkConnect(request, { hasDots: request.owner !== undefined });
+    const { mac, ifname, options, ...declared } = checked;
     const network = await networks.find(request.network);
     await requireAttachable(this.#deps.state.view, network, { ...this.#deps.dataPath, selfId: this.#selfId });
     const container = await containers.resolve(request.container);

@@ -4,6 +4,7 @@
  * that whatever is cut short in between leaves a claim that this node can find and release.
  */
 import { type EngineAttachment, handedOver, isHandedOver, type LocalEndpoint } from '../../core/container.ts';
+import { checkMac } from '../../core/endpoint-mac.ts';
 import { differing, endpointNames, isNamed } from '../../core/engine/endpoint-names.ts';
 import type { EngineContainer } from '../../core/engine/engine.ts';
 import { type JoiningContainer, joiningAttachment } from '../../core/engine/service-route.ts';
@@ -16,7 +17,7 @@ import type { Containers } from '../../ports/host.ts';
 import type { Clock } from '../../ports/runtime.ts';
 import type { Wanted } from '../claims/address-choice.ts';
 import type { AddressClaims } from '../claims/address-claims.ts';
-import { checkMac, refuseTakenMac } from '../claims/mac-choice.ts';
+import { refuseTakenMac } from '../claims/mac-choice.ts';
 import type { Releases } from '../claims/releases.ts';
 import { foundLink } from '../endpoints/container-link.ts';
 import { EndpointChange, type EndpointChangeDeps } from '../endpoints/endpoint-change.ts';

@@ -1,5 +1,6 @@
 /** `network connect` and `network disconnect`. */
 import type { Command } from 'commander';
+import { checkConnect } from '../../core/connect-options.ts';
 import { parseEndpointPort } from '../../core/endpoint-ports.ts';
 import { checkEndpointName } from '../../core/names.ts';
 import type { ConnectRequest } from '../../gen/overlayd/v1/control.ts';
@@ -88,19 +89,23 @@ Examples:
   refuseOption(command, '--link <container>', 'names of the network resolve by themselves; --alias gives more of them');
   refuseOption(command, '--link-local-ip <ip>', 'give --ip or --ip6 an address of the network');
   command.action(async (networkRef: string, container: string, options: ConnectOptions) => {
+    const { name, mac, ifname, alias = [], driverOpt = {}, port = [], label = {} } = options;
+    checkLocally(() =>
+      checkConnect({ name, mac, ifname, aliases: alias, options: driverOpt, ports: port, labels: label }),
+    );
     const request: ConnectRequest = {
       network: networkRef,
       container: checkContainer(container),
-      name: options.name ?? '',
-      aliases: [...(options.alias ?? [])],
+      name: name ?? '',
+      aliases: [...alias],
       ip: options.ip ?? '',
       ip6: options.ip6 ?? '',
-      mac: options.mac ?? '',
-      ifname: options.ifname ?? '',
+      mac: mac ?? '',
+      ifname: ifname ?? '',
       gwPriority: options.gwPriority ?? 0,
-      driverOpts: { ...options.driverOpt },
-      ports: [...(options.port ?? [])],
-      labels: { ...options.label },
+      driverOpts: { ...driverOpt },
+      ports: [...port],
+      labels: { ...label },
     };
     const { endpoint, warnings } = await session.ask(`connecting ${container} to ${networkRef}`, (client) =>
       client.connect(request),

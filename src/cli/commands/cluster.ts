@@ -1,8 +1,11 @@
 /** `init`, `join` and `leave`. */
 import type { Command } from 'commander';
+import { familyOf } from '../../core/ip.ts';
+import { parsePools } from '../../core/ipam/default-pools.ts';
 import { parseToken } from '../../core/token.ts';
 import type { ClusterResult, InitRequest, JoinClusterRequest } from '../../gen/overlayd/v1/control.ts';
 import {
+  checkNodeLabels,
   collect,
   collectPairs,
   type Pairs,
@@ -10,9 +13,11 @@ import {
   parseEncrypt,
   parseMaskLength,
   parseMemberAddress,
+  parseNodeName,
   parsePool,
   parsePort,
   parseStoreMembers,
+  parseWireguardPort,
 } from '../argument.ts';
 import type { ControlClient, OnProgress } from '../client.ts';
 import { addEtcdOptions, type EtcdOptions, etcdRequest, readInput } from '../etcd-options.ts';
@@ -128,7 +133,7 @@ Examples:
     )
     .action(async (address: string, options: JoinOptions) => {
       const request: JoinClusterRequest = {
-        ...hostRequest(options),
+        ...(await hostRequest(options, session)),
         address: parseMemberAddress(address, DEFAULT_JOIN_PORT),
         token: await readToken(options, session),
         nat: options.nat,
@@ -202,13 +207,17 @@ function addHostOptions(command: Command): Command {
     .option(
       '--wireguard-port <port>',
       'UDP port of encrypted networks, with the next one (default: as configured, 51840)',
-      parsePort,
+      parseWireguardPort,
     )
-    .option('--name <name>', "the node's name (default: the host name)")
+    .option('--name <name>', "the node's name (default: the host name)", parseNodeName)
     .option('--label <key=value>', 'label of the node; may be repeated', collectPairs);
 }
 
-function hostRequest(options: HostOptions): Omit<JoinClusterRequest, 'token' | 'address'> {
+async function hostRequest(
+  options: HostOptions,
+  session: Session,
+): Promise<Omit<JoinClusterRequest, 'token' | 'address'>> {
+  await checkLinks(options, session);
   return {
     advertiseAddr: options.advertiseAddr ?? '',
     dataPathAddr: options.dataPathAddr ?? '',
@@ -218,16 +227,42 @@ function hostRequest(options: HostOptions): Omit<JoinClusterRequest, 'token' | '
     gossipPort: options.gossipPort ?? 0,
     wireguardPort: options.wireguardPort ?? 0,
     name: options.name ?? '',
-    labels: { ...options.label },
+    labels: { ...checkNodeLabels(options.label) },
   };
 }
 
+/** Lists the links of the network namespace that whoever reads it is in (proc(5)): two lines of heading, then one a link. */
+const LINKS = '/proc/self/net/dev';
+
+/** Throws {@link UsageError} for what is neither an address nor a link of this host, on which the agent runs. */
+async function checkLinks(options: HostOptions, { surroundings }: Session): Promise<void> {
+  const given = [
+    ['--advertise-addr', options.advertiseAddr],
+    ['--data-path-addr', options.dataPathAddr],
+    ['--listen-addr', options.listenAddr],
+  ] as const;
+  const named = given.filter(([, value]) => value !== undefined && familyOf(value) === undefined);
+  if (named.length === 0) return;
+  const text = await surroundings.files.read(LINKS);
+  const links = text?.split('\n').flatMap((line) => /^ *([^\s:]+):/.exec(line)?.[1] ?? []);
+  for (const [flag, value] of named) {
+    if (links === undefined || links.includes(value!)) continue;
+    throw new UsageError(
+      `${flag}: "${value}" is neither an IP address nor an interface of this host; it has ${links.join(', ')}`,
+    );
+  }
+}
+
 async function initRequest(options: InitOptions, session: Session): Promise<InitRequest> {
+  const { defaultAddrPool = [], defaultAddrPoolMaskLength = 0 } = options;
+  // Another cluster's, where nothing is said of them.
+  if (defaultAddrPool.length > 0 || options.fromBackup === undefined)
+    checkLocally(() => parsePools(defaultAddrPool, defaultAddrPoolMaskLength));
   return {
-    ...hostRequest(options),
+    ...(await hostRequest(options, session)),
     ...(await etcdRequest(options, session)),
-    defaultAddrPool: [...(options.defaultAddrPool ?? [])],
-    defaultAddrPoolMaskLength: options.defaultAddrPoolMaskLength ?? 0,
+    defaultAddrPool: [...defaultAddrPool],
+    defaultAddrPoolMaskLength,
     encrypt: options.encrypt === true ? 'default' : (options.encrypt ?? ''),
     storeMembers: options.storeMembers ?? 0,
     backup: options.fromBackup === undefined ? '' : await readInput(session, '--from-backup', options.fromBackup),

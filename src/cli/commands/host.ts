@@ -1,6 +1,6 @@
 /** `host add`: another host made a member from here, over ssh. */
 import type { Command } from 'commander';
-import { collect, parseAddress } from '../argument.ts';
+import { collect, parseAddress, parseNodeName, parseSshOption } from '../argument.ts';
 import { forEach } from '../each.ts';
 import { UsageError } from '../exit.ts';
 import { type AddedHost, type AddRequest, addHost, describePlan, withHost } from '../host/add.ts';
@@ -30,7 +30,7 @@ export function addHostCommands(program: Command, session: Session): void {
       .command('add')
       .description('Install overlayd on hosts over ssh, and have them join the cluster')
       .argument('<[user@]host[:port]...>', 'as ssh reaches it; the user is root, or sudo asks it for no password')
-      .option('--name <name>', "the node's name (default: its host name)")
+      .option('--name <name>', "the node's name (default: its host name)", parseNodeName)
       .option('--address <ip>', 'where members reach it (default: the address that ssh reached)', parseAddress)
       .option('--store', 'it is to keep the store')
       .option('--plain', 'it is never to keep the store')
@@ -39,11 +39,7 @@ export function addHostCommands(program: Command, session: Session): void {
         'the .deb or the archive to install (default: the release directory of a checkout, or what this host was installed from, put together again)',
       )
       .option('--identity <file>', 'private key for ssh (default: as ssh is configured)')
-      .option(
-        '--ssh-option <name=value>',
-        'option for ssh, as in ssh_config; may be repeated',
-        collect((text) => text),
-      )
+      .option('--ssh-option <name=value>', 'option for ssh, as in ssh_config; may be repeated', collect(parseSshOption))
       .option('--print', 'look at the host, show what would be done, and do nothing'),
   )
     .addHelpText(

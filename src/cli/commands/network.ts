@@ -1,7 +1,7 @@
 /** `network create`, `ls`, `inspect`, `subnet add`, `rm` and `prune`; `connect` and `disconnect` are in `attachment.ts`. */
 import { type Command, Option } from 'commander';
 import { isOverlaydError } from '../../core/errors.ts';
-import { checkNetworkName } from '../../core/names.ts';
+import { checkNetworkRequest, checkSubnetRequest } from '../../core/network-request.ts';
 import type { CreateNetworkRequest, Network } from '../../gen/overlayd/v1/control.ts';
 import {
   collect,
@@ -114,7 +114,7 @@ Examples:
   );
   command.action(async (name: string, options: CreateOptions) => {
     const request: CreateNetworkRequest = {
-      name: checkLocally(() => checkNetworkName(name)),
+      name,
       ...(options.attachable === undefined ? {} : { attachable: options.attachable }),
       internal: options.internal ?? false,
       ...(options.ipv4 === undefined ? {} : { ipv4: options.ipv4 }),
@@ -126,6 +126,7 @@ Examples:
       labels: { ...options.label },
       options: { ...options.opt },
     };
+    checkLocally(() => checkNetworkRequest(request));
     const { id } = await session.ask(`creating network ${name}`, (client) => client.createNetwork(request));
     session.print(id);
   });
@@ -218,6 +219,7 @@ Examples:
     )
     .action(async (name: string, cidr: string, options: { readonly gateway?: string; readonly ipRange?: string }) => {
       const { gateway = '', ipRange = '' } = options;
+      checkLocally(() => checkSubnetRequest({ subnet: cidr, ...options }));
       const { subnets } = await session.ask('adding the subnet', (client) =>
         client.addSubnet({ network: name, subnet: cidr, gateway, ipRange }),
       );

@@ -1,6 +1,6 @@
 /** `node update`: labels and name of a node. */
 import type { Command } from 'commander';
-import { collect, collectPairs, type Pairs, refuseOption } from '../argument.ts';
+import { checkNodeLabels, collect, collectPairs, type Pairs, parseNodeName, refuseOption } from '../argument.ts';
 import { UsageError } from '../exit.ts';
 import type { Session } from '../session.ts';
 
@@ -21,7 +21,7 @@ export function addNodeUpdate(node: Command, session: Session): void {
       'label to take away; may be repeated',
       collect((key: string) => key),
     )
-    .option('--name <name>', 'another name, by which the node is listed and asked for from then on')
+    .option('--name <name>', 'another name, by which the node is listed and asked for from then on', parseNodeName)
     .addHelpText(
       'after',
       `
@@ -42,7 +42,7 @@ Examples:
     if (labelAdd === undefined && labelRm === undefined && name === '') {
       throw new UsageError('nothing is to be changed; give --label-add, --label-rm or --name');
     }
-    const request = { ref, labels: { ...labelAdd }, labelsRemoved: [...(labelRm ?? [])], name };
+    const request = { ref, labels: { ...checkNodeLabels(labelAdd) }, labelsRemoved: [...(labelRm ?? [])], name };
     await session.ask('updating the node', (client) => client.updateNode(request));
     session.print(name || ref);
   });

@@ -1,6 +1,9 @@
 /** `service create`, `service rm`, `service ls` and `service inspect`: aliases with an address of their own. */
 import type { Command } from 'commander';
+import { checkEndpointName } from '../../core/names.ts';
 import type { Service } from '../../gen/overlayd/v1/control.ts';
+import { parseStaticAddress } from '../argument.ts';
+import { checkLocally } from '../exit.ts';
 import { type Filters, is, isNamed, isOneOf, startsWith } from '../filter.ts';
 import {
   addInspectOption,
@@ -35,9 +38,15 @@ function addCreate(service: Command, session: Session): void {
     .command('create')
     .description('Give an alias of a network an address that spreads connections over all that go by it')
     .requiredOption('--network <network>', 'network of the alias')
-    .requiredOption('--alias <alias>', 'name or alias of containers, there or to come')
-    .option('--ip <address>', 'address of IPv4 (default: a free one)')
-    .option('--ip6 <address>', 'address of IPv6 (default: a free one, where the network has IPv6)')
+    .requiredOption('--alias <alias>', 'name or alias of containers, there or to come', (text: string) =>
+      checkLocally(() => checkEndpointName(text, '--alias')),
+    )
+    .option('--ip <address>', 'address of IPv4 (default: a free one)', parseStaticAddress(4))
+    .option(
+      '--ip6 <address>',
+      'address of IPv6 (default: a free one, where the network has IPv6)',
+      parseStaticAddress(6),
+    )
     .addHelpText(
       'after',
       `

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { formatDuration } from '../../core/config/duration.ts';
 import type { Token } from '../../gen/overlayd/v1/control.ts';
-import { parseTtl, parseUses } from '../argument.ts';
+import { parseNodeName, parseTtl, parseUses } from '../argument.ts';
 import { forEach } from '../each.ts';
 import { type Filters, is, isOneOf, startsWith } from '../filter.ts';
 import { inspectEach } from '../inspect.ts';
@@ -31,7 +31,7 @@ export function addTokenCommands(program: Command, session: Session): void {
         new Option('--ttl <duration>', 'how long it is valid, 0 for ever').argParser(parseTtl).default(DAY_MS, '24h'),
       )
       .option('--uses <count>', 'how many hosts may join with it (default: no limit)', parseUses)
-      .option('--node <name>', 'let no host but the one of this name join with it')
+      .option('--node <name>', 'let no host but the one of this name join with it', parseNodeName)
       .option('-q, --quiet', 'print the token only'),
   )
     .addHelpText(

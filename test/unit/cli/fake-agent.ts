@@ -28,6 +28,13 @@ export const NETWORK_ID = '5f1c0a9e7d3b2846'.repeat(4);
 export const ENDPOINT_ID = 'ab34ef5601c2d7e8'.repeat(4);
 export const NODE_ID = '0c11223344556677'.repeat(2);
 export const TOKEN = `OVLTKN-1-${'1'.repeat(50)}-abcdefgh-${'z'.repeat(31)}`;
+/** As proc(5) has it. */
+const LINKS = `Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0
+  eth0: 8460144    5829    0    0    0     0          0         0   411002    3894    0    0    0     0       0          0
+  eth1:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0
+`;
 export const NOW = Date.parse('2026-03-01T12:00:00Z');
 
 export const endpoint = Endpoint.fromPartial({
@@ -264,7 +271,7 @@ export async function run(line: string | readonly string[], options: RunOptions 
     unread: new AbortController().signal,
     environment: {},
     writeFile: async () => undefined,
-    files: memoryFiles(new Map()),
+    files: memoryFiles(new Map([['/proc/self/net/dev', LINKS]])),
     toolProgram: async () => "my $socket = '/run/overlayd/plugins.sock'; # the overlayd agent",
     readFile: async (path) => {
       throw new Error(`ENOENT: no such file or directory, open '${path}'`);
