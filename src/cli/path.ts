@@ -17,7 +17,7 @@ export function pathColumns<T>(
   return [
     {
       heading: 'DATA PATH',
-      cell: of(({ state, changedMs }) => (changedMs === 0 ? state : `${state}, ${age(now - changedMs)}`)),
+      cell: of(({ state, changedMs }) => (changedMs === 0 ? state : `${state} for ${age(now - changedMs)}`)),
     },
     { heading: 'LOSS', cell: of(({ lossPercent }) => `${lossPercent} %`) },
     {

@@ -41,10 +41,13 @@ async function play(stage: Stage): Promise<void> {
 
   narrator.chapter('A network: made once, there for every Docker');
   await prompt.overlayd(one, 'network', 'create', 'web');
-  for (const host of lab.hosts) {
-    const listed = await prompt.docker(host, 'network', 'ls', '--filter', 'driver=overlayd');
-    expect(listed.includes(' web '), `Docker on ${host.name} should list web`);
-  }
+  await narrator.check('Docker has it on every host', async () => {
+    for (const host of lab.hosts) {
+      const list = () => host.engine.mustDocker('network', 'ls', '--format', '{{.Name}}');
+      await until(`Docker on ${host.name} to list web`, async () => (await list()).split('\n').includes('web'));
+    }
+  });
+  for (const host of lab.hosts) await prompt.docker(host, 'network', 'ls', '--filter', 'driver=overlayd');
 
   narrator.chapter('Containers, as ever');
   const onWeb = ['run', '-d', '--network', 'web', '--name'];

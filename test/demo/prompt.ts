@@ -58,7 +58,7 @@ export class Prompt {
     const line = `${host.name}# ${argv.join(' ')}`;
     return this.#narrator.command(line, async () => {
       const outcome = await run();
-      const said = `${outcome.stdout}${outcome.stderr}`.trimEnd();
+      const said = `${outcome.stderr}${outcome.stdout}`.trimEnd();
       if (!fails) {
         expectSuccess(outcome);
         return said;

@@ -55,7 +55,7 @@ test('where nothing is wrong nothing is found, and each path is known with its M
   expect(State).toBe('ready');
   for (const { Path } of Peers)
     expect(Path).toMatchObject({ State: 'passes', LossPercent: expect.any(Number), Mtu: 1_450 });
-  expect(await one().mustOverlayd('status')).toMatch(/^h2 .* passes, .* \d+ % .* ms +1450$/m);
+  expect(await one().mustOverlayd('status')).toMatch(/^h2 .* passes for .* \d+ % .* ms +1450$/m);
 });
 
 test('a data port that a firewall drops is found from the other hosts, and on its own', async () => {

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { checkConnect } from '../../core/connect-options.ts';
 import { parseEndpointPort } from '../../core/endpoint-ports.ts';
+import { isOverlaydError, OverlaydError } from '../../core/errors.ts';
 import { checkEndpointName } from '../../core/names.ts';
 import type { ConnectRequest } from '../../gen/overlayd/v1/control.ts';
 import {
@@ -107,9 +108,11 @@ Examples:
       ports: [...port],
       labels: { ...label },
     };
-    const { endpoint, warnings } = await session.ask(`connecting ${container} to ${networkRef}`, (client) =>
-      client.connect(request),
-    );
+    const { endpoint, warnings } = await session
+      .ask(`connecting ${container} to ${networkRef}`, (client) => client.connect(request))
+      .catch(async (error: unknown) => {
+        throw await meantNamespace(session, container, error);
+      });
     session.warn(warnings);
     if (!endpoint) return;
     if (options.format === 'json') printJson(session, endpointJson(endpoint));
@@ -133,6 +136,16 @@ export function addDisconnect(network: Command, session: Session): void {
         client.disconnect({ network: networkRef, container, force }),
       );
     });
+}
+
+const NAMESPACES = '/run/netns';
+
+/** Of a name without a word before it, which is no container of Docker's: that there is a namespace of that name. */
+async function meantNamespace({ surroundings }: Session, container: string, error: unknown): Promise<unknown> {
+  const isUnknown = isOverlaydError(error, 'engine-unavailable') || isOverlaydError(error, 'namespace-not-found');
+  if (!isUnknown || !(await surroundings.files.list(NAMESPACES)).includes(container)) return error;
+  const { code, message, retryable } = error as OverlaydError;
+  return new OverlaydError(code, `${message}. Did you mean netns:${container}?`, { cause: error, retryable });
 }
 
 function parseDeclared(text: string): string {

@@ -82,7 +82,7 @@ function printStatus(session: Session, status: Status): void {
         { heading: 'PEER', cell: (row) => row.name },
         { heading: 'ADDRESS', cell: (row) => row.address },
         { heading: 'STATE', cell: (row) => row.state },
-        { heading: 'HEARD', cell: (row) => (row.heardMsAgo < 0 ? 'never' : `${age(row.heardMsAgo)} ago`) },
+        { heading: 'HEARD', cell: (row) => (row.heardMsAgo < 0 ? 'not yet' : `${age(row.heardMsAgo)} ago`) },
         ...(status.peers.some(({ path }) => path) ? pathColumns<PeerStatus>(now(), ({ path }) => path) : []),
       ],
       status.peers,

@@ -81,3 +81,14 @@ it('network ls and inspect say whether a network is encrypted, and how it reache
   expect(plain).toMatchObject({ Encrypted: false });
   expect(plain).not.toHaveProperty('Tunnels');
 });
+
+it('how long the path has been as it is cannot be taken for how long a packet takes, and who was not heard yet may be well', async () => {
+  const path = { state: 'passes', changedMs: NOW - 65_000, lossPercent: 0, roundTripMs: 0.4, mtu: 1_450 } as const;
+  const said = { ...status, peers: [{ ...status.peers[0]!, heardMsAgo: -1, path }] };
+  const { out } = await run('status', { answers: { getStatus: () => said } });
+  expect(out.split('\n').slice(-3)).toEqual([
+    'PEER    ADDRESS         STATE   HEARD     DATA PATH         LOSS   ROUND TRIP   MTU',
+    'host2   10.9.0.2:7946   alive   not yet   passes for 1m5s   0 %    0.4 ms       1450',
+    '',
+  ]);
+});
