@@ -1,6 +1,9 @@
 /** What a scenario of `scenarios.ts` says. */
 
-/** A test file, and the names of its tests where not all of them belong to the scenario: how they begin, or a part. */
+/**
+ * A test file, and the names of its tests where not all of them belong to the scenario: how they begin, or a part. They run alone: one
+ * that goes on where another one ended is named with it.
+ */
 export interface Proof {
   readonly suite: 'unit' | 'sim' | 'netns' | 'e2e';
   /** Below `test/` and the suite. */
