@@ -44,7 +44,7 @@ test('one of three: another is asked; two of three: changes are refused with the
   await lab().partition([one, s3], [s1], [s2]);
   const asked = stopwatch();
   const { code, stderr } = await one.overlayd('network', 'create', 'two-lost');
-  tell({ scenario: 'keepers-lost', what: 'refusal', ms: asked() });
+  tell({ scenario: 'keepers-lost', what: 'refusal after silence', ms: asked() });
   expect({ code, stderr }).toEqual({
     code: 1,
     stderr: expect.stringMatching(/etcd at .* (cannot serve|did not answer)/),
