@@ -22,6 +22,7 @@ function host(count: number, network: NetworkRecord) {
       addresses: () => endpoints,
       claims: () => new Map(),
       endpointsOn: () => new Set(endpoints.values()),
+      endpointCount: () => new Set(endpoints.values()).size,
       quarantine: () => new Map(),
       node: () => ({ left: false }),
       network: () => network,
