@@ -5,6 +5,7 @@
  * answered, and what was lost or wrong.
  */
 import { createSocket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { decode, encode } from 'dns-packet';
@@ -40,8 +41,20 @@ async function report(): Promise<void> {
   isOver = true;
   for (const endAt = performance.now() + PATIENCE_MS; open.size > 0 && performance.now() < endAt; ) await pause(20);
   const lost = [...open.values()].map(({ name }) => name);
+  if (lost.length > 0) {
+    const words = `the slowest answer took ${slowestMs} ms, and for ${withoutRoom()} the asker itself had no room`;
+    process.stderr.write(`asker: ${lost.length} of ${asked} questions are lost; ${words}\n`);
+  }
   process.stdout.write(`${JSON.stringify({ asked, answered, lost, wrong, slowestMs })}\n`);
   process.exit();
+}
+
+/** Answers that the kernel dropped at this socket, for this process did not read (proc(5), `net/udp`). */
+function withoutRoom(): number {
+  const port = `:${socket.address().port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const lines = readFileSync('/proc/self/net/udp', 'utf8').split('\n');
+  const own = lines.map((line) => line.trim().split(/\s+/)).find(([, local]) => local?.endsWith(port));
+  return Number(own?.at(-1));
 }
 
 createInterface({ input: process.stdin })
