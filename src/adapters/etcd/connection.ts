@@ -183,10 +183,11 @@ export class EtcdConnection {
         if (error instanceof MajorityLost) throw failure;
         if (isUnfit(error) && !this.#isOnlySlow(error, link, startedAt, timeoutMs)) this.failed(link, error);
         const may = isUnanswered(error) && (repeatable || didNothing(error));
-        const timeLeft = this.#clock.elapsed() < endsAt && (again > 0 || isAuthChanged(error));
+        const waitMs = isAuthChanged(error) ? pauseMs : 0;
+        const timeLeft = this.#clock.elapsed() + waitMs < endsAt && (again > 0 || waitMs > 0);
         if (!may || !timeLeft || this.#closed.signal.aborted) throw failure;
-        if (!isAuthChanged(error)) continue;
-        await this.#clock.sleep(pauseMs, signal).catch(() => undefined);
+        if (waitMs === 0) continue;
+        await this.#clock.sleep(waitMs, signal).catch(() => undefined);
         pauseMs = Math.min(LAST_PAUSE_MS, 2 * pauseMs);
       } finally {
         answered.abort(OVER);
