@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { OverlaydError } from '../../core/errors.ts';
 import { isIpv4 } from '../../core/ip.ts';
 import { insideNamespace } from '../native/namespace.ts';
+import { enlargeReceiveBuffer } from '../native/receive-buffer.ts';
 import {
   AF_OF,
   bindSocket,
@@ -29,6 +30,8 @@ export interface BindOptions extends LeftoverOptions {
   readonly port: number;
 }
 
+/** Questions wait there while nobody reads, as over a hand-over on a busy host: some thousands, several times what the host gives. */
+const RECEIVE_BUFFER_BYTES = 1 << 20;
 /** The address may be a moment behind the namespace, the end of sockets a moment behind their process. */
 const RETRIES = 20;
 const RETRY_MS = 50;
@@ -95,6 +98,7 @@ function bound(type: number, address: string, port: number): number {
   try {
     // Whoever is asked at an address of one family is not reached by the other, whatever the host's default is.
     if (family === 6) setSocketOption(fd, SOL.IPV6, IPV6_V6ONLY, 1);
+    if (type === SOCK.DGRAM) enlargeReceiveBuffer(fd, RECEIVE_BUFFER_BYTES);
     // Connections of a process before may be in their last minute.
     if (type === SOCK.STREAM) setSocketOption(fd, SOL.SOCKET, SO.REUSEADDR, 1);
     bindSocket(fd, inetAddress(address, port));

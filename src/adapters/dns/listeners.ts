@@ -29,8 +29,6 @@ export interface SocketListenersOptions extends Partial<BindOptions> {
   readonly streams?: Partial<StreamLimits>;
 }
 
-/** Linux takes it for `net.core.rmem_max` at most, and gives twice that. */
-const RECEIVE_BUFFER_BYTES = 1 << 20;
 /** As many as all that may wait of one source, and more. */
 const MOST_TURNS = 300;
 
@@ -117,8 +115,6 @@ export class SocketListeners implements DnsListeners {
       const options = { ...this.#options, port: this.#options.port ?? 53 };
       for (const address of missing) {
         const sockets = await bindInNamespace(namespacePath, address, options);
-        // Questions wait there while this process does not run, and twice as many as by default.
-        sockets.udp.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
         serving.set(address, {});
         this.#serveTcp(networkId, serving.get(address)!, sockets.tcp);
         this.#serveUdp(networkId, serving.get(address)!, sockets.udp);

@@ -13,6 +13,7 @@
 import { endianness } from 'node:os';
 import { type Datagram, receiveDatagrams } from '../native/datagrams.ts';
 import { insideNamespace } from '../native/namespace.ts';
+import { enlargeReceiveBuffer } from '../native/receive-buffer.ts';
 import {
   AF,
   bindSocket,
@@ -36,7 +37,6 @@ import {
 } from '../native/socket-filter.ts';
 import { type SystemCallError, whenReadable } from '../native/system-call.ts';
 import { type Message, messagesOf, TYPE_AT } from './message.ts';
-import { enlargeReceiveBuffer } from './receive-buffer.ts';
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_LISTEN_ALL_NSID, NLMSG_HDRLEN } from './uapi/netlink.ts';
 import { RTM_DELNEIGH, RTM_NEWNEIGH } from './uapi/rtnetlink.ts';
 

@@ -8,6 +8,7 @@
  */
 import { OverlaydError } from '../../core/errors.ts';
 import { insideNamespace } from '../native/namespace.ts';
+import { enlargeReceiveBuffer, tolerating } from '../native/receive-buffer.ts';
 import {
   AF,
   bindSocket,
@@ -39,7 +40,6 @@ import {
   type Request,
   writeMessageHeader,
 } from './message.ts';
-import { enlargeReceiveBuffer, tolerating } from './receive-buffer.ts';
 import * as nl from './uapi/netlink.ts';
 
 /** What became of a request. `code`: the error's name (`EEXIST`); `text`: the kernel's own words, or the error's. */

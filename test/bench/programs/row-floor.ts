@@ -4,6 +4,7 @@
  * of processor time, as JSON.
  */
 import { insideNamespace } from '../../../src/adapters/native/namespace.ts';
+import { enlargeReceiveBuffer } from '../../../src/adapters/native/receive-buffer.ts';
 import {
   AF,
   bindSocket,
@@ -17,7 +18,6 @@ import {
 import { decodeLink, getLink } from '../../../src/adapters/netlink/link.ts';
 import { encodeMessage, messageBytes, type Request } from '../../../src/adapters/netlink/message.ts';
 import { replaceFdb, replaceNeighbour } from '../../../src/adapters/netlink/neighbour.ts';
-import { enlargeReceiveBuffer } from '../../../src/adapters/netlink/receive-buffer.ts';
 import { NetlinkSocket } from '../../../src/adapters/netlink/socket.ts';
 import { NETLINK_ROUTE, NLM_F_ACK, NLM_F_REQUEST } from '../../../src/adapters/netlink/uapi/netlink.ts';
 

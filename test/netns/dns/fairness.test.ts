@@ -49,3 +49,9 @@ test('who asks a few questions does not wait for all of one who asks many, of wh
   await until('all of them', () => handled.length === 155);
   expect(handled.lastIndexOf(QUIET)).toBeLessThan(110);
 });
+
+test('the kernel has room for what two containers ask in a second and more while nothing is read', async () => {
+  const before = handled.length + listeners.dropped;
+  ask([BUSY, 800], [QUIET, 700]);
+  await until('all of them', () => handled.length + listeners.dropped - before === 1_500);
+});

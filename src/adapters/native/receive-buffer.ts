@@ -1,5 +1,5 @@
-/** How much a netlink socket's receive buffer holds: what finds no room in it is lost. */
-import { SO, SOL, setSocketOption } from '../native/socket.ts';
+/** How much a socket's receive buffer holds: what finds no room in it is lost. */
+import { SO, SOL, setSocketOption } from './socket.ts';
 
 /** What a host gives at least, without the right to more (`net.core.rmem_default`, 208 KiB). */
 const LEAST_BUFFER_BYTES = 200 * 1024;
