@@ -1,6 +1,5 @@
 /** Whom the command asks in its rehearsal: an agent that knows one network. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { serveCalls } from '../src/adapters/grpc/control-call-server.ts';
 import { callsPath } from '../src/adapters/grpc/control-method.ts';
@@ -13,7 +12,8 @@ const NETWORK = Network.fromPartial({
 
 /** `work` is given its `--run-dir`. */
 export async function withRehearsedAgent(work: (runDir: string) => Promise<void>): Promise<void> {
-  const runDir = await mkdtemp(path.join(tmpdir(), 'overlayd-rehearsal-'));
+  // A socket's path has 107 bytes at most (unix(7)), whatever TMPDIR says.
+  const runDir = await mkdtemp('/tmp/overlayd-rehearsal-');
   const answer = async (): Promise<NetworkList> => ({ networks: [NETWORK] });
   const calls = await serveCalls(answer, { path: callsPath(path.join(runDir, 'overlayd.sock')), mode: 0o600 });
   try {

@@ -76,6 +76,8 @@ async function main([first, ...others]: readonly string[]): Promise<void> {
 
   const agent = await startAgent(config, PROGRAMS, sockets, { exec, logger });
   const { dataDir, runDir } = config;
+  // Of a stop that did not come about.
+  await isLastStop(runDir);
   const began = { event: 'agent-started', version: VERSION, dataDir, runDir, state: agent.describe() } as const;
   agent.logger.info(began, 'agent started');
   void notifier.ready(agent.describe());

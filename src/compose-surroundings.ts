@@ -83,7 +83,7 @@ export function composeSurroundings(
   const storeHosts = () => bundledHostsOf(own.current.store);
   const knock = (host: string, port: number) => joinClient.probe(host, port, KNOCK_MS);
   const removal = new RemovalWatch({
-    ...{ clock, logger, member, storeHosts },
+    ...{ clock, random, logger, member, storeHosts },
     ask: (host, port, nodeId) => joinClient.isMember({ host, port }, pki.digest(own.current.caCertificate), nodeId),
   });
   return {

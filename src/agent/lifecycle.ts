@@ -347,6 +347,7 @@ export class Lifecycle {
           if (identity.store.bundled) this.#bundled.keep(identity);
           throw error;
         });
+        this.#isMember = true;
         // The member runs with or without its etcd: existing traffic needs neither.
         if (identity.store.bundled) void this.#bundled.ensure(this.#membership.identity);
       }

@@ -106,8 +106,9 @@ export function parseWireguardPort(text: string): number {
   return parseWhole(text, 1, 65_534, 'Write a port from 1 to 65534; WireGuard has the next one too.');
 }
 
+/** Empty, as of a variable that is not set: as if it was not given. */
 export function parseNodeName(text: string): string {
-  return checkLocally(() => checkNodeName(text));
+  return text === '' ? text : checkLocally(() => checkNodeName(text, ''));
 }
 
 /** Of a node. */
@@ -152,7 +153,7 @@ export function parseTtl(text: string): number {
 
 /** `NAME=VALUE` of ssh_config(5), which ssh takes with a space between as well. */
 export function parseSshOption(text: string): string {
-  if (/^[A-Za-z]+\s*[=\s]\s*\S/.test(text)) return text;
+  if (/^[A-Za-z][A-Za-z0-9]*\s*[=\s]\s*\S/.test(text)) return text;
   throw new InvalidArgumentError('Write it like ProxyJump=host1.');
 }
 

@@ -49,13 +49,13 @@ export function checkEndpointName(name: string, what: string): string {
   return name;
 }
 
-/** Throws `invalid-name`. */
-export function checkNodeName(name: string): string {
+/** `hint`: what to do where none was given. Throws `invalid-name`. */
+export function checkNodeName(name: string, hint = '; give one with --name'): string {
   if (NODE_NAME.test(name)) return name;
   const shown = JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name);
   throw new OverlaydError(
     'invalid-name',
-    `node name ${shown} is not valid: 1 to 63 letters, digits, "-", "_" or ".", beginning and ending with a letter or digit; give one with --name`,
+    `node name ${shown} is not valid: 1 to 63 letters, digits, "-", "_" or ".", beginning and ending with a letter or digit${hint}`,
   );
 }
 

@@ -57,6 +57,7 @@ async function diagnose(
     storeStatus: () => ({ reachable: member.storeConnected, endpoints: ['https://192.0.2.9:2379'], revision: 1 }),
     ...{
       hostFindings: () => [],
+      removal: { isTold: false },
       lookAtFirewalls: async () => undefined,
       storeAlarms: async () => [],
       storeSide: { report: async () => STORE },

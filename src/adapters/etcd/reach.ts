@@ -37,8 +37,8 @@ export class Reach {
       if (isIP(host) !== 0) continue;
       addressesOf(host).then(
         (addresses) => this.#addresses.set(host, addresses),
-        // One that is not known any more has no place that is.
-        () => this.#addresses.delete(host),
+        // One that is not known any more has no place that is; a name server that does not answer says nothing of that.
+        (error: NodeJS.ErrnoException) => error.code === 'ENOTFOUND' && this.#addresses.delete(host),
       );
     }
   }

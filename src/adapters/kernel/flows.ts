@@ -88,11 +88,15 @@ export class Flows {
     if (addresses.length === 0) return;
     await this.#running?.catch(() => undefined);
     const doubtful = addresses.filter((address) => this.#met?.has(keyOf(address)) ?? true);
-    if (doubtful.length > 0) await this.#forget(doubtful);
-    for (const address of addresses) {
-      this.#leaving.delete(address);
-      this.#met?.add(keyOf(address));
+    // Nobody else's task any more: what came due meanwhile would delete those of the new owner.
+    const left = addresses.filter((address) => this.#leaving.delete(address));
+    try {
+      if (doubtful.length > 0) await this.#forget(doubtful);
+    } catch (error) {
+      for (const address of left) this.#leaving.add(address);
+      throw error;
     }
+    for (const address of addresses) this.#met?.add(keyOf(address));
   }
 
   /** Of addresses that nobody has any more: done soon. What fails is done with the next ones, or before one is used again. */
@@ -116,10 +120,7 @@ export class Flows {
     while (this.#leaving.size > 0) {
       const leaving = [...this.#leaving];
       await this.#forget(leaving);
-      for (const address of leaving) {
-        this.#leaving.delete(address);
-        this.#met?.delete(keyOf(address));
-      }
+      for (const address of leaving) if (this.#leaving.delete(address)) this.#met?.delete(keyOf(address));
     }
   }
 

@@ -122,8 +122,14 @@ export class KernelMonitor {
       const leaving = leftBy(plan);
       this.#written([...places].filter((place) => !leaving.has(place)));
       // Nobody waited for that. Taken for somebody else's doing, it would have all looked at in the next moment.
-      if (leaving.size > 0) setTimeout(() => this.#written(leaving), LINK_END_MS).unref();
+      if (leaving.size > 0) setTimeout(() => this.#left(leaving), LINK_END_MS).unref();
     };
+  }
+
+  #left(places: Iterable<Place>): void {
+    // This turn may be late, and its sockets not read yet.
+    for (const monitor of this.#monitors) monitor.drain();
+    this.#written(places);
   }
 
   #written(places: Iterable<Place>): void {

@@ -143,7 +143,8 @@ const NAMESPACES = '/run/netns';
 /** Of a name without a word before it, which is no container of Docker's: that there is a namespace of that name. */
 async function meantNamespace({ surroundings }: Session, container: string, error: unknown): Promise<unknown> {
   const isUnknown = isOverlaydError(error, 'engine-unavailable') || isOverlaydError(error, 'namespace-not-found');
-  if (!isUnknown || !(await surroundings.files.list(NAMESPACES)).includes(container)) return error;
+  if (!isUnknown || !(await surroundings.files.list(NAMESPACES).catch((): string[] => [])).includes(container))
+    return error;
   const { code, message, retryable } = error as OverlaydError;
   return new OverlaydError(code, `${message}. Did you mean netns:${container}?`, { cause: error, retryable });
 }

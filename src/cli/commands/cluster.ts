@@ -1,6 +1,5 @@
 /** `init`, `join` and `leave`. */
 import type { Command } from 'commander';
-import { familyOf } from '../../core/ip.ts';
 import { parsePools } from '../../core/ipam/default-pools.ts';
 import { parseToken } from '../../core/token.ts';
 import type { ClusterResult, InitRequest, JoinClusterRequest } from '../../gen/overlayd/v1/control.ts';
@@ -133,7 +132,7 @@ Examples:
     )
     .action(async (address: string, options: JoinOptions) => {
       const request: JoinClusterRequest = {
-        ...(await hostRequest(options, session)),
+        ...hostRequest(options),
         address: parseMemberAddress(address, DEFAULT_JOIN_PORT),
         token: await readToken(options, session),
         nat: options.nat,
@@ -213,11 +212,7 @@ function addHostOptions(command: Command): Command {
     .option('--label <key=value>', 'label of the node; may be repeated', collectPairs);
 }
 
-async function hostRequest(
-  options: HostOptions,
-  session: Session,
-): Promise<Omit<JoinClusterRequest, 'token' | 'address'>> {
-  await checkLinks(options, session);
+function hostRequest(options: HostOptions): Omit<JoinClusterRequest, 'token' | 'address'> {
   return {
     advertiseAddr: options.advertiseAddr ?? '',
     dataPathAddr: options.dataPathAddr ?? '',
@@ -231,35 +226,13 @@ async function hostRequest(
   };
 }
 
-/** Lists the links of the network namespace that whoever reads it is in (proc(5)): two lines of heading, then one a link. */
-const LINKS = '/proc/self/net/dev';
-
-/** Throws {@link UsageError} for what is neither an address nor a link of this host, on which the agent runs. */
-async function checkLinks(options: HostOptions, { surroundings }: Session): Promise<void> {
-  const given = [
-    ['--advertise-addr', options.advertiseAddr],
-    ['--data-path-addr', options.dataPathAddr],
-    ['--listen-addr', options.listenAddr],
-  ] as const;
-  const named = given.filter(([, value]) => value !== undefined && familyOf(value) === undefined);
-  if (named.length === 0) return;
-  const text = await surroundings.files.read(LINKS);
-  const links = text?.split('\n').flatMap((line) => /^ *([^\s:]+):/.exec(line)?.[1] ?? []);
-  for (const [flag, value] of named) {
-    if (links === undefined || links.includes(value!)) continue;
-    throw new UsageError(
-      `${flag}: "${value}" is neither an IP address nor an interface of this host; it has ${links.join(', ')}`,
-    );
-  }
-}
-
 async function initRequest(options: InitOptions, session: Session): Promise<InitRequest> {
   const { defaultAddrPool = [], defaultAddrPoolMaskLength = 0 } = options;
   // Another cluster's, where nothing is said of them.
   if (defaultAddrPool.length > 0 || options.fromBackup === undefined)
     checkLocally(() => parsePools(defaultAddrPool, defaultAddrPoolMaskLength));
   return {
-    ...(await hostRequest(options, session)),
+    ...hostRequest(options),
     ...(await etcdRequest(options, session)),
     defaultAddrPool: [...defaultAddrPool],
     defaultAddrPoolMaskLength,

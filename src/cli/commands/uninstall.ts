@@ -122,8 +122,7 @@ async function stopService(session: Session, keepsUnit: boolean): Promise<void> 
   const mark = `${directory}/${LAST_STOP_FILE}`;
   // Where there is none no agent ran since the host started.
   if ((await files.list(directory)).length > 0) await files.install(mark, '', 0o600);
-  const { code, output } = await run(['systemctl', ...words, SERVICE]);
-  await files.remove(mark);
+  const { code, output } = await run(['systemctl', ...words, SERVICE]).finally(() => files.remove(mark));
   if (code !== 0) throw new OverlaydError('conflict', `systemctl could not stop ${SERVICE}: ${output.trim()}`);
   for (const socket of SOCKETS) await run(['systemctl', 'stop', socket]);
 }

@@ -25,7 +25,7 @@ describe('a command that lists', () => {
       const argv = ['--require', atExit, path.join(LIB, 'cli.cjs'), '--run-dir', runDir, 'network', 'ls'];
       const { stdout, stderr } = await promisify(execFile)(process.execPath, argv);
       expect(stdout).toMatch(/\nrehearsed +rehearsed +10\.0\.0\.0\/24 +4096 +2 +active\n/);
-      const loaded: readonly string[] = JSON.parse(stderr);
+      const loaded: readonly string[] = JSON.parse(stderr.trim().split('\n').at(-1)!);
       expect(loaded).toContain('NativeModule net');
       for (const name of ['child_process', 'os', 'http2', 'tls', 'fs/promises', 'readline']) {
         expect(loaded).not.toContain(`NativeModule ${name}`);

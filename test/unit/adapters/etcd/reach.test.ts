@@ -19,16 +19,17 @@ async function openPort() {
 function fixture(names: Record<string, readonly string[]> = {}) {
   const now = { ms: 0 };
   const asked: string[] = [];
+  const failure = { code: 'ENOTFOUND' };
   const reach = new Reach({
     clock: { elapsed: () => now.ms },
     addressesOf: async (name) => {
       asked.push(name);
-      return names[name] ?? Promise.reject(new Error('ENOTFOUND'));
+      return names[name] ?? Promise.reject(Object.assign(new Error('not known'), { code: failure.code }));
     },
   });
   const takes = (host: string, port: number, signal = new AbortController().signal) =>
     reach.takesConnections(`https://${host}:${port}`, signal);
-  return { asked, now, reach, takes };
+  return { asked, failure, now, reach, takes };
 }
 
 /** What was looked up is there. */
@@ -64,7 +65,7 @@ test('one that was looked up while all was well takes a connection where one of 
 
 test('names are looked up once a minute, and one that leads nowhere any more is forgotten', async () => {
   const names: Record<string, readonly string[]> = { 'etcd.example': ['127.0.0.1'] };
-  const { asked, now, reach, takes } = fixture(names);
+  const { asked, failure, now, reach, takes } = fixture(names);
   const { close, port } = await openPort();
   await close();
   const look = async () => {
@@ -76,9 +77,15 @@ test('names are looked up once a minute, and one that leads nowhere any more is 
   delete names['etcd.example'];
   now.ms = 60_000;
   expect(await takes('etcd.example', port)).toBe(false);
+  // The name server may be on the host that is gone.
+  failure.code = 'EAI_AGAIN';
+  await look();
+  expect(await takes('etcd.example', port)).toBe(false);
+  failure.code = 'ENOTFOUND';
+  now.ms = 120_000;
   await look();
   expect(await takes('etcd.example', port)).toBe(true);
-  expect(asked).toHaveLength(2);
+  expect(asked).toHaveLength(3);
 });
 
 test('nobody waits for it who has given up', async () => {

@@ -11,14 +11,17 @@ function host(says: Record<string, boolean | undefined | 'silent'>) {
     self: { id: 'n9', advertiseAddress: '10.0.0.9', joinPort: 2377 },
     removed: false,
     storeConnected: false,
+    view: { nodes: () => [{ advertiseAddress: '10.0.0.3', joinPort: 4000 }] },
   };
   const asked: { readonly at: number; readonly host: string }[] = [];
   const logged: LogLine[] = [];
   const watch = new RemovalWatch({
     ...{ clock, member, logger: recordingLogger(logged) },
+    random: { next: () => 0, hex: () => '' },
     storeHosts: () => ['10.0.0.9', ...Object.keys(says)],
     ask: async (host, port, nodeId) => {
-      expect({ port, nodeId }).toEqual({ port: 2377, nodeId: 'n9' });
+      // Each keeper's own, where it is known.
+      expect({ port, nodeId }).toEqual({ port: host === '10.0.0.3' ? 4000 : 2377, nodeId: 'n9' });
       asked.push({ at: clock.elapsed(), host });
       const said = says[host];
       if (said === 'silent') throw new OverlaydError('peer-unreachable', 'nobody answers');
