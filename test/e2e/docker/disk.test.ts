@@ -21,9 +21,9 @@ const one = () => lab().host(1);
 const two = () => lab().host(2);
 const problems = async (): Promise<string> => (await two().json('status')).Problems.join();
 
-/** Puts the directory on a disk of its own, of 4 MiB. */
+/** Puts the directory on a disk of its own: one that has room enough, once it is not full, for nobody to be warned of it. */
 const SMALL_DISK = `
-mkdir -p "$0" /run/keep && cp -a "$0/." /run/keep && mount -t tmpfs -o size=4m,mode=700 tmpfs "$0" &&
+mkdir -p "$0" /run/keep && cp -a "$0/." /run/keep && mount -t tmpfs -o size=96m,mode=700 tmpfs "$0" &&
 cp -a /run/keep/. "$0" && rm -rf /run/keep
 `;
 
