@@ -161,7 +161,8 @@ it('leaves no descriptor behind, whatever it was asked', async () => {
   await until('the sockets to be closed', async () => (await open()) <= before);
 });
 
-it('tells of thousands of its own rows once, and of a row after them by itself', async () => {
+/** What the kernel tells of from now on, until the end. */
+async function listen() {
   const stop = new AbortController();
   const told: KernelChange[] = [];
   const listening = (async () => {
@@ -169,6 +170,15 @@ it('tells of thousands of its own rows once, and of a row after them by itself',
   })();
   await until('changes to be heard', async () => told.length > 0);
   told.length = 0;
+  const end = async () => {
+    stop.abort();
+    await listening;
+  };
+  return { told, end };
+}
+
+it('tells of thousands of its own rows once, and of a row after them by itself', async () => {
+  const { told, end } = await listen();
   expect((await kernel.apply(stage(rows))).failures).toEqual([]);
   await until('the rows to be told of', async () => told.length > 0);
   expect(told).toEqual([{ kind: 'network', namespace: AT, echo: true }]);
@@ -177,8 +187,7 @@ it('tells of thousands of its own rows once, and of a row after them by itself',
     change.kind === 'network' && change.rows?.some(({ address, what }) => address === '10.0.0.7' && what === 'gone');
   await until('the row to be told of', async () => told.slice(1).some(isGone));
   expect(told.slice(1)).not.toContainEqual(expect.objectContaining({ echo: true }));
-  stop.abort();
-  await listening;
+  await end();
 });
 
 it('tells of the end of links that it deleted as of its own doing, though that comes later', async () => {
@@ -189,19 +198,12 @@ it('tells of the end of links that it deleted as of its own doing, though that c
     `link set in${name} up`,
   ]);
   await host.must(['ip', '-netns', AT, '-batch', '-'], { input: ['link add br0 up type bridge', ...lines].join('\n') });
-  const stop = new AbortController();
-  const told: KernelChange[] = [];
-  const listening = (async () => {
-    for await (const change of kernel.changes(stop.signal)) told.push(change);
-  })();
-  await until('changes to be heard', async () => told.length > 0);
-  told.length = 0;
+  const { told, end } = await listen();
   for (const name of names) await write({ kind: 'delete-link', at: AT, name });
   // Waits for the kernel's lock, as who deletes a link has it until its end has been told.
   await host.must(['ip', 'address', 'add', '192.0.2.9/32', 'dev', 'lo']);
   await until('the host to be told of', async () => told.some(({ kind }) => kind === 'underlay'));
-  stop.abort();
-  await listening;
+  await end();
   await host.must(['ip', 'address', 'delete', '192.0.2.9/32', 'dev', 'lo']);
   const ofNetwork = told.filter(({ kind }) => kind === 'network');
   expect(ofNetwork).not.toEqual([]);
