@@ -179,6 +179,21 @@ const METHOD = `dnsperf in a container, 8 clients with 48 questions outstanding 
 questions a second for ${STEADY_SECONDS} seconds, for how long an answer takes: there dnsperf goes before all others (\`chrt --rr\`), on all sides, \
 for what it waits for a processor itself is no part of an answer. Every answer must have an address.`;
 
+/** Containers that have names, who asks for them, and the floor; `close` ends all of it. */
+async function prepareNames(context: Parameters<Experiment['prepare']>[0]) {
+  const shared = await context.sharedLab();
+  const [one] = shared.hosts;
+  const stopNamed = await startNamed(shared);
+  const askers = await openAskers(one, LOCAL_NAMES);
+  const echo = await openEcho(one);
+  const close = async () => {
+    echo.end();
+    await askers.close();
+    await stopNamed();
+  };
+  return { askers, close, echo, one };
+}
+
 const local: Experiment = {
   name: 'dns-local',
   title: 'Names of containers, asked from a container',
@@ -193,12 +208,8 @@ bridge of Docker's, which has that given to Docker (\`--dns\`): what Docker's se
   rounds: 5,
   quickRounds: 2,
   async prepare(context): Promise<Prepared> {
-    const shared = await context.sharedLab();
-    const [one] = shared.hosts;
-    const stopNamed = await startNamed(shared);
-    const askers = await openAskers(one, LOCAL_NAMES);
+    const { askers, close, echo, one } = await prepareNames(context);
     const gateway = await gatewayOf(one, NETWORK.overlayd);
-    const echo = await openEcho(one);
     const servers: Readonly<Record<string, Asked>> = {
       overlayd: { server: gateway },
       'overlayd-docker': { server: DOCKER_RESOLVER },
@@ -208,11 +219,7 @@ bridge of Docker's, which has that given to Docker (\`--dns\`): what Docker's se
     };
     return {
       measure: async (side) => sampleOf('dns-local', side, await load(askers.of(side), servers[side]!)),
-      async close() {
-        echo.end();
-        await askers.close();
-        await stopNamed();
-      },
+      close,
     };
   },
 };
@@ -238,11 +245,7 @@ asked there, which has its turn as any other process.`,
   rounds: 5,
   quickRounds: 2,
   async prepare(context): Promise<Prepared> {
-    const shared = await context.sharedLab();
-    const [one] = shared.hosts;
-    const stopNamed = await startNamed(shared);
-    const askers = await openAskers(one, LOCAL_NAMES);
-    const echo = await openEcho(one);
+    const { askers, close, echo } = await prepareNames(context);
     return {
       async measure(side): Promise<Sample> {
         const asked = side === 'floor' ? echo.asked : { server: DOCKER_RESOLVER };
@@ -255,11 +258,7 @@ asked there, which has its turn as any other process.`,
           loops.end();
         }
       },
-      async close() {
-        echo.end();
-        await askers.close();
-        await stopNamed();
-      },
+      close,
     };
   },
 };
