@@ -54,7 +54,7 @@ export function composeSurroundings(
   signal: AbortSignal,
 ): Surroundings {
   const firewall = new FirewallWatch({
-    ...{ passage: () => readPassage(thread, signal), firewall: () => findFirewall(thread, exec.run, signal) },
+    ...{ passage: () => readPassage(thread, signal), firewall: () => findFirewall({ thread, run: exec.run }, signal) },
     ...{ port: identity.dataPathPort, clock, logger },
     nameOf: (address) => [...member.view.nodes()].find(({ left, vtep }) => !left && vtep === address)?.name,
   });

@@ -242,7 +242,7 @@ export async function startAgent(
       new EngineSide({
         ...{ engine, file: engineFile, member, clock, logger: log },
         allowForwarding: () => allowForwardingOf(member.view.networks(), { exec, thread }),
-        hasSilentRules: () => hasLegacyRules(),
+        hasSilentRules: hasLegacyRules,
         ...{ nameServers: () => daemonNameServers(DAEMON_FILE), namesInside: config.dockerNames === 'direct' },
         mendHosts: mendHostsFile,
       });

@@ -23,14 +23,9 @@ export interface Exec {
   readonly run: Run;
 }
 
-export interface ExecOptions {
-  /** Put before every command, e.g. `nsenter --net=…`: so tests act in another host. */
-  readonly prefix?: readonly string[];
-  /** Processes at once. */
-  readonly concurrency?: number;
-}
-
 const TIMEOUT_MS = 30_000;
+/** Processes at once. */
+const CONCURRENCY = 8;
 
 /** Debian's packages of what we run. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -44,16 +39,15 @@ const PACKAGES: Readonly<Record<string, string>> = {
 /** What programs say is matched: it must not be translated. */
 const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C' };
 
-export function createExec(options: ExecOptions = {}): Exec {
-  const { prefix = [], concurrency = 8 } = options;
-  const slots = createSlots(concurrency);
+export function createExec(): Exec {
+  const slots = createSlots(CONCURRENCY);
 
   const run: Run = async (argv, { input = '', signal } = {}) => {
     const release = await slots();
     try {
       const command = argv.join(' ');
       if (signal?.aborted) throw new OverlaydError('cancelled', `${command} was not begun`);
-      const [file = '', ...args] = [...prefix, ...argv];
+      const [file = '', ...args] = argv;
       const end = await execa(file, args, {
         reject: false,
         stripFinalNewline: false,
@@ -69,11 +63,9 @@ export function createExec(options: ExecOptions = {}): Exec {
         throw failed(`${command} did not end within ${TIMEOUT_MS / 1000} s; the kernel or the machine is overloaded`);
       if (end.signal !== undefined) throw failed(`${command} was ended by ${end.signal}; what it did is not known`);
       if (end.exitCode === undefined) {
-        if (end.code === 'ENOENT') throw toolMissing(argv[0] ?? '', end.originalMessage);
+        if (end.code === 'ENOENT') throw toolMissing(file, end.originalMessage);
         throw failed(`${command} could not be started: ${end.originalMessage}`);
       }
-      const missing = end.exitCode === 127 ? missingTool(end.stderr) : undefined;
-      if (missing !== undefined) throw toolMissing(missing, end.stderr);
       return { code: end.exitCode, stdout: end.stdout, stderr: end.stderr };
     } finally {
       release();
@@ -81,11 +73,6 @@ export function createExec(options: ExecOptions = {}): Exec {
   };
 
   return { run };
-}
-
-/** `nsenter` reports a program it cannot start with 127 and a sentence. */
-function missingTool(stderr: string): string | undefined {
-  return /failed to execute (\S+):/.exec(stderr)?.[1];
 }
 
 function failed(message: string): OverlaydError {

@@ -343,7 +343,7 @@ export class SimulatedHost {
     return new EngineSide({
       ...{ engine: mortal(this.engine, life), file: mortal(file, life), member, clock, logger: this.#log },
       allowForwarding: async () => undefined,
-      hasSilentRules: async () => false,
+      hasSilentRules: () => false,
       ...{ nameServers: async () => undefined, namesInside: false },
       mendHosts: async (path, own) => this.engine.disk.mendHosts(path, own),
     });

@@ -5,9 +5,9 @@
  * comes in is let pass here, since our own table has let through answers only. Of IPv6 Docker has the same chain in tables of
  * their own, from Docker 27 on by default.
  */
-import { readFile } from 'node:fs/promises';
 import { asOverlaydError } from '../../core/errors.ts';
 import type { Family } from '../../core/ip.ts';
+import { hasLegacyTables } from '../legacy-tables.ts';
 
 export type RunProgram = (
   argv: readonly string[],
@@ -75,21 +75,9 @@ function failureOf(outcome: ForwardingOutcome | undefined): string | undefined {
   return outcome?.kind === 'failed' ? outcome.reason : undefined;
 }
 
-/** Tables that iptables-legacy has in the namespace of a process. */
-const LEGACY_TABLES = ['/proc/self/net/ip_tables_names', '/proc/self/net/ip6_tables_names'];
-
 /** Whether there are rules of iptables-legacy, of whose changes nobody is told. */
-export async function hasLegacyRules(paths: readonly string[] = LEGACY_TABLES): Promise<boolean> {
-  return (await Promise.all(paths.map(hasTables))).includes(true);
-}
-
-async function hasTables(path: string): Promise<boolean> {
-  try {
-    return (await readFile(path, 'utf8')).trim() !== '';
-  } catch (error) {
-    // Its module is not loaded. What cannot be read may be there.
-    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
-  }
+export function hasLegacyRules(): boolean {
+  return hasLegacyTables(4) || hasLegacyTables(6);
 }
 
 /** Takes the rules out again. Idempotent, never throws. */

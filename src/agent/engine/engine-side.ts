@@ -23,7 +23,7 @@ export interface EngineSideDeps {
   /** Lets the host forward what its own firewall, by the engine's doing, would drop. Resolves with what is wrong. */
   readonly allowForwarding: () => Promise<string | undefined>;
   /** Whether the host has rules of whose changes nobody is told. */
-  readonly hasSilentRules: () => Promise<boolean>;
+  readonly hasSilentRules: () => boolean;
   readonly mendHosts: EngineContainersDeps['mendHosts'];
   /** Name servers of the engine's configuration; undefined when it cannot be read. */
   readonly nameServers: () => Promise<readonly string[] | undefined>;
@@ -257,7 +257,7 @@ export class EngineSide {
   async #doubtFirewall(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#deps.clock.sleep(DOUBT_MS, signal);
-      if (this.#connected && (await this.#deps.hasSilentRules())) this.#firewall.set();
+      if (this.#connected && this.#deps.hasSilentRules()) this.#firewall.set();
     }
   }
 

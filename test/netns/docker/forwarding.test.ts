@@ -1,12 +1,8 @@
 /** The rules for Docker's firewall, with the real iptables of both kinds, each in a host of the lab that forwards packets. */
 import { describe, expect, it } from 'vitest';
-import {
-  ensureForwarding,
-  hasLegacyRules,
-  type RunProgram,
-  removeForwarding,
-} from '../../../src/adapters/docker/forwarding.ts';
+import { ensureForwarding, type RunProgram, removeForwarding } from '../../../src/adapters/docker/forwarding.ts';
 import { createKernel } from '../../../src/adapters/kernel/kernel.ts';
+import { hasLegacyTables } from '../../../src/adapters/legacy-tables.ts';
 import type { Host } from '../../lab/host.ts';
 import { until } from '../../lab/until.ts';
 import { useLab } from '../../lab/use-lab.ts';
@@ -101,7 +97,7 @@ describe.each([
     await host.must([`iptables-${kind}-restore`], { input: DOCKER_FIREWALL });
     expect(await reaches(host, 'inside', 'outside')).toBe(false);
     // Nobody tells of changes of theirs.
-    expect(await hasLegacyRules([`/proc/${host.pid}/net/ip_tables_names`])).toBe(kind === 'legacy');
+    expect(hasLegacyTables(4, `/proc/${host.pid}/net`)).toBe(kind === 'legacy');
 
     expect(await ensureForwarding(run)).toEqual({ kind: 'changed' });
     expect(await reaches(host, 'inside', 'outside')).toBe(true);
@@ -145,7 +141,7 @@ describe.each([
     const [bridged, outside] = ['fd00:2::2', 'fd00:3::2'];
     expect(await ensureForwarding(run, 6)).toMatchObject({ kind: 'not-needed' });
     await host.must([of('ip6tables-restore')], { input: DOCKER_FIREWALL });
-    expect(await hasLegacyRules([`/proc/${host.pid}/net/ip6_tables_names`])).toBe(kind === 'legacy');
+    expect(hasLegacyTables(6, `/proc/${host.pid}/net`)).toBe(kind === 'legacy');
     expect(await reaches6('inside', outside!)).toBe(false);
     expect(await ensureForwarding(run, 6)).toEqual({ kind: 'changed' });
     expect(await ensureForwarding(run, 6)).toEqual({ kind: 'unchanged' });

@@ -231,7 +231,7 @@ describe('another firewall of the host', () => {
     const passage = () => readPassage(thread);
     return new FirewallWatch({
       passage,
-      firewall: () => findFirewall(thread, exec.run),
+      firewall: () => findFirewall({ thread, run: exec.run, net: `/proc/${b.host.pid}/net` }),
       port: 4789,
       nameOf: () => undefined,
       clock: systemClock,
@@ -273,6 +273,21 @@ describe('another firewall of the host', () => {
       expect.stringContaining('--zone=trusted --add-interface=ovl+'),
     ]);
     await b.host.must(['nft', 'delete', 'table', 'inet', 'firewalld']);
+    await ping(b.host, 'web1', INTERNET);
+    await firewall.look();
+    expect(firewall.findings.map(({ text }) => text)).toEqual([]);
+  });
+
+  it('is seen when it is of iptables-legacy, which nft does not show', async () => {
+    const firewall = watch();
+    await ping(b.host, 'web1', INTERNET);
+    await firewall.look();
+    const change = (how: string) => b.host.must(['iptables-legacy', how, 'FORWARD', '-i', 'ovl+', '-j', 'DROP']);
+    await change('-A');
+    await ping(b.host, 'web1', INTERNET);
+    await firewall.look();
+    expect(firewall.findings.map(({ text }) => text)).toEqual([expect.stringContaining('`iptables-legacy -I FORWARD')]);
+    await change('-D');
     await ping(b.host, 'web1', INTERNET);
     await firewall.look();
     expect(firewall.findings.map(({ text }) => text)).toEqual([]);
