@@ -187,7 +187,7 @@ export function setLink(which: LinkName, change: LinkChange): Request {
   return { type: RTM_NEWLINK, flags: 0, payload: writer.payload() };
 }
 
-/** Of a port of a bridge. `EOPNOTSUPP`-like answers name the attribute that this kernel does not know. */
+/** Of a port of a bridge. What a kernel does not know of it, it passes over without a word: {@link getLink} tells. */
 export function setBridgePort(which: LinkName, port: BridgePort): Request {
   const writer = new PayloadWriter();
   writeLinkName(writer, which);

@@ -3,7 +3,8 @@
  * datagram. A request is encoded without regard to the socket that sends it: sequence number and port id are the socket's.
  */
 import { AttributeReader, align, viewOf } from './attributes.ts';
-import { NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_HDRLEN, NLMSGERR_ATTR_MSG } from './uapi/netlink.ts';
+import * as nl from './uapi/netlink.ts';
+import { NLMSG_HDRLEN } from './uapi/netlink.ts';
 
 /** What is asked of the kernel. `flags`: `NLM_F_*` besides `NLM_F_REQUEST`, and `NLM_F_ACK` where it is awaited. */
 export interface Request {
@@ -79,31 +80,40 @@ export function* messagesOf(datagram: Uint8Array): Generator<Message> {
   }
 }
 
-/** What the kernel says of a request. */
+/** What the kernel says of a request; of an error, as much as it knows (extended acknowledgement, `NLMSGERR_ATTR_*`). */
 export interface Acknowledgement {
   /** Number of the error, positive as in errno(3); 0: done. */
   readonly errno: number;
-  /** The kernel's words, where it has any (extended acknowledgement); empty otherwise. */
+  /** The kernel's words; empty where it has none. */
   readonly text: string;
+  /** Where in the request, its header included, the attribute begins that it does not take; undefined: it names none. */
+  readonly refusedAt: number | undefined;
+  /** Type of the attribute that it misses; undefined: it names none. */
+  readonly missing: number | undefined;
 }
 
 /** Of `NLMSG_ERROR`: `struct nlmsgerr`, the error and the request (its header alone, when capped), and attributes. */
 export function decodeError({ view, flags, start, end }: Message): Acknowledgement {
   const errno = start + 4 <= end ? 0 - view.getInt32(start, true) : 0;
-  if (!(flags & NLM_F_ACK_TLVS)) return { errno, text: '' };
-  const request = flags & NLM_F_CAPPED || start + 8 > end ? NLMSG_HDRLEN : align(view.getUint32(start + 4, true));
-  return { errno, text: readText(new AttributeReader(view, start + 4 + request, end)) };
+  const request = flags & nl.NLM_F_CAPPED || start + 8 > end ? NLMSG_HDRLEN : align(view.getUint32(start + 4, true));
+  return { errno, ...readExtension(flags, new AttributeReader(view, start + 4 + request, end)) };
 }
 
 /** Of `NLMSG_DONE`, which ends a dump: an error, and attributes. */
 export function decodeDone({ view, flags, start, end }: Message): Acknowledgement {
   const errno = start + 4 <= end ? 0 - view.getInt32(start, true) : 0;
-  const text = flags & NLM_F_ACK_TLVS ? readText(new AttributeReader(view, start + 4, end)) : '';
   // A count of what was told, in older kernels.
-  return { errno: Math.max(0, errno), text };
+  return { errno: Math.max(0, errno), ...readExtension(flags, new AttributeReader(view, start + 4, end)) };
 }
 
-function readText(attributes: AttributeReader): string {
-  while (attributes.next()) if (attributes.type === NLMSGERR_ATTR_MSG) return attributes.text();
-  return '';
+function readExtension(flags: number, attributes: AttributeReader): Omit<Acknowledgement, 'errno'> {
+  let text = '';
+  let refusedAt: number | undefined;
+  let missing: number | undefined;
+  while (flags & nl.NLM_F_ACK_TLVS && attributes.next()) {
+    if (attributes.type === nl.NLMSGERR_ATTR_MSG) text = attributes.text();
+    else if (attributes.type === nl.NLMSGERR_ATTR_OFFS) refusedAt = attributes.u32();
+    else if (attributes.type === nl.NLMSGERR_ATTR_MISS_TYPE) missing = attributes.u32();
+  }
+  return { text, refusedAt, missing };
 }

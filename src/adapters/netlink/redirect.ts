@@ -8,22 +8,19 @@
  */
 import { OverlaydError } from '../../core/errors.ts';
 import { requireIp } from '../../core/ip.ts';
-import { insideNamespace } from '../native/namespace.ts';
-import {
-  AF,
-  bindSocket,
-  closeDescriptor,
-  MSG,
-  netlinkAddress,
-  openSocket,
-  receive,
-  SOCK,
-  send,
-} from '../native/socket.ts';
-import { describeErrno } from '../native/system-call.ts';
+import { closeDescriptor, MSG, receive, send } from '../native/socket.ts';
 import { PayloadWriter } from './attributes.ts';
 import { decodeError, encodeMessage, messageBytes, messagesOf, type Request } from './message.ts';
-import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST, NLMSG_ERROR } from './uapi/netlink.ts';
+import { outcomeOf } from './socket.ts';
+import { openNetlink } from './transport.ts';
+import {
+  NETLINK_NETFILTER,
+  NLM_F_ACK,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_REQUEST,
+  NLMSG_ERROR,
+} from './uapi/netlink.ts';
 import * as nft from './uapi/nf-tables.ts';
 import * as nfnl from './uapi/nfnetlink.ts';
 
@@ -49,9 +46,8 @@ const PORT_AT = 2;
 
 /** Returns what takes it away. Throws `data-path-failed` with the kernel's words, and what opening the namespace throws. */
 export function holdRedirection(namespacePath: string, redirection: Redirection): () => void {
-  const fd = insideNamespace(namespacePath, () => openSocket(AF.NETLINK, SOCK.RAW, nft.NETLINK_NETFILTER));
+  const fd = openNetlink(NETLINK_NETFILTER, namespacePath);
   try {
-    bindSocket(fd, netlinkAddress());
     transact(fd, redirectionRequests(redirection));
     return () => closeDescriptor(fd);
   } catch (error) {
@@ -170,8 +166,8 @@ function transact(fd: number, requests: readonly Request[]): void {
     if (bytes === undefined) break;
     for (const message of messagesOf(buffer.subarray(0, bytes))) {
       if (message.type !== NLMSG_ERROR) continue;
-      const { errno } = decodeError(message);
-      if (errno !== 0) throw refusal(describeErrno(errno).message);
+      const outcome = outcomeOf(decodeError(message));
+      if (!outcome.ok) throw refusal(outcome.text);
       answered += 1;
     }
   }

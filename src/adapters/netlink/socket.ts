@@ -7,26 +7,6 @@
  * of all that is not told of by then it went well. A datagram holds no more requests than answers fit into the buffer.
  */
 import { OverlaydError } from '../../core/errors.ts';
-import { insideNamespace } from '../native/namespace.ts';
-import { enlargeReceiveBuffer, tolerating } from '../native/receive-buffer.ts';
-import {
-  AF,
-  bindSocket,
-  closeDescriptor,
-  hasLink,
-  linkIndex,
-  MSG,
-  netlinkAddress,
-  openSocket,
-  PollSet,
-  receive,
-  SOCK,
-  SOL,
-  send,
-  sendLater,
-  setSocketOption,
-  socketAddress,
-} from '../native/socket.ts';
 import { describeErrno, type SystemCallError } from '../native/system-call.ts';
 import { viewOf } from './attributes.ts';
 import {
@@ -40,6 +20,7 @@ import {
   type Request,
   writeMessageHeader,
 } from './message.ts';
+import { KernelTransport, type Transport } from './transport.ts';
 import * as nl from './uapi/netlink.ts';
 
 /** What became of a request. `code`: the error's name (`EEXIST`); `text`: the kernel's own words, or the error's. */
@@ -72,52 +53,32 @@ const LOST: Failure = { ok: false, code: 'ENOBUFS', text: "the kernel's answer w
 const TIMEOUT_MS = 10_000;
 /** Far below what the kernel takes at once, the send buffer (`net.core.wmem_default`, 208 KiB). */
 const SEND_BYTES = 64 * 1024;
-const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** What the kernel counts of the receive buffer for an answer, at most. */
 const ANSWER_BYTES = 4 * 1024;
 /** The kernel fills up to 32 KiB of a dump into a datagram. */
 const DATAGRAM_BYTES = 64 * 1024;
 const MOST_DUMPS = 8;
-const PEEKED = new Uint8Array(4);
 
 /** Buffers of sockets that were closed: most are open for a moment, and memory is taken for longer. */
 const spare: { readonly out: Uint8Array; in: Uint8Array }[] = [];
 const MOST_SPARE = 4;
 
 export class NetlinkSocket {
-  readonly #fd: number;
-  readonly #port: number;
+  readonly #transport: Transport;
   readonly #timeoutMs: number;
   readonly #where: string;
   readonly #most: number;
   readonly #buffers = spare.pop() ?? { out: new Uint8Array(SEND_BYTES), in: new Uint8Array(DATAGRAM_BYTES) };
   #sequence = Math.floor(Math.random() * 2 ** 31);
-  readonly #poll = new PollSet();
   #closed = false;
 
-  /**
-   * Throws as opening the namespace's file does (`ENOENT`), `EINVAL` where the path is no namespace's, and what socket(2)
-   * says (`EMFILE`, `EPROTONOSUPPORT`).
-   */
-  constructor(options: NetlinkOptions = {}) {
+  /** `transport`: what stands in for the kernel. Throws as `openNetlink` does. */
+  constructor(options: NetlinkOptions = {}, transport?: Transport) {
     const { protocol = nl.NETLINK_ROUTE, namespace, timeoutMs = TIMEOUT_MS } = options;
     this.#timeoutMs = timeoutMs;
     this.#where = namespace ?? 'the host';
-    this.#fd = insideNamespace(namespace, () => openSocket(AF.NETLINK, SOCK.RAW, protocol));
-    try {
-      const buffer = enlargeReceiveBuffer(this.#fd, RECEIVE_BUFFER_BYTES);
-      this.#most = Math.max(1, Math.floor(buffer / ANSWER_BYTES));
-      for (const option of [nl.NETLINK_EXT_ACK, nl.NETLINK_CAP_ACK, nl.NETLINK_GET_STRICT_CHK]) {
-        // Better answers, where the kernel has them.
-        tolerating(() => setSocketOption(this.#fd, SOL.NETLINK, option, 1));
-      }
-      bindSocket(this.#fd, netlinkAddress());
-      this.#port = viewOf(socketAddress(this.#fd)).getUint32(4, true);
-      this.#poll.set([this.#fd]);
-    } catch (error) {
-      closeDescriptor(this.#fd);
-      throw error;
-    }
+    this.#transport = transport ?? new KernelTransport(protocol, namespace);
+    this.#most = Math.max(1, Math.floor(this.#transport.bufferBytes / ANSWER_BYTES));
   }
 
   /**
@@ -126,7 +87,11 @@ export class NetlinkSocket {
    */
   request(requests: readonly Request[], onAnswer?: (position: number, message: Message) => void): Outcome[] {
     const outcomes: Outcome[] = [];
-    while (outcomes.length < requests.length) outcomes.push(...this.#requestSome(requests, outcomes.length, onAnswer));
+    while (outcomes.length < requests.length) {
+      // Answers were lost, and the socket with them.
+      if (this.#closed && outcomes.length > 0) throw this.#failed(LOST.text);
+      outcomes.push(...this.#requestSome(requests, outcomes.length, onAnswer));
+    }
     return outcomes;
   }
 
@@ -167,7 +132,7 @@ export class NetlinkSocket {
   async requestLater(request: Request): Promise<Outcome> {
     const first = this.#sequence + 1;
     const end = encodeMessage(request, nl.NLM_F_REQUEST | nl.NLM_F_ACK, this.#next(), this.#buffers.out, 0);
-    await sendLater(this.#fd, this.#buffers.out.subarray(0, end));
+    await this.#transport.sendLater(this.#buffers.out.subarray(0, end));
     return this.#judge(first, [DONE], () => undefined)[0]!;
   }
 
@@ -183,11 +148,11 @@ export class NetlinkSocket {
 
   /** As of `linkIndex`. */
   indexOf(name: string): number | undefined {
-    return linkIndex(this.#fd, name);
+    return this.#transport.indexOf(name);
   }
 
   hasIndex(index: number): boolean {
-    return hasLink(this.#fd, index);
+    return this.#transport.hasIndex(index);
   }
 
   /**
@@ -210,7 +175,7 @@ export class NetlinkSocket {
   ): Promise<T[]> {
     for (let tried = 0; tried < MOST_DUMPS; tried++) {
       const sequence = this.#next();
-      await sendLater(this.#fd, this.#encodeDump(request, sequence));
+      await this.#transport.sendLater(this.#encodeDump(request, sequence));
       const rows = this.#readDump(sequence, decode, none);
       if (rows) return rows;
     }
@@ -225,7 +190,7 @@ export class NetlinkSocket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    closeDescriptor(this.#fd);
+    this.#transport.close();
     if (spare.length < MOST_SPARE) spare.push(this.#buffers);
   }
 
@@ -330,17 +295,18 @@ export class NetlinkSocket {
     const deadline = performance.now() + this.#timeoutMs;
     for (;;) {
       const length = this.#guard(() => {
-        if (!sized) return receive(this.#fd, this.#buffers.in, MSG.DONTWAIT);
-        const waiting = receive(this.#fd, PEEKED, MSG.DONTWAIT | MSG.PEEK | MSG.TRUNC);
-        if (waiting === undefined) return undefined;
-        if (waiting > this.#buffers.in.length) this.#buffers.in = new Uint8Array(2 * waiting);
-        return receive(this.#fd, this.#buffers.in, MSG.DONTWAIT);
+        if (sized) {
+          const waiting = this.#transport.nextLength();
+          if (waiting === undefined) return undefined;
+          if (waiting > this.#buffers.in.length) this.#buffers.in = new Uint8Array(2 * waiting);
+        }
+        return this.#transport.receive(this.#buffers.in);
       });
       if (length === 'ENOBUFS') return 'lost';
       if (length !== undefined) return this.#buffers.in.subarray(0, length);
       const left = Math.ceil(deadline - performance.now());
       if (left <= 0) throw this.#broken(`no answer in ${this.#timeoutMs} ms`);
-      this.#poll.wait(left);
+      this.#transport.wait(left);
     }
   }
 
@@ -357,7 +323,7 @@ export class NetlinkSocket {
 
   /** Which of the requests from `first` on it answers; undefined: none of them, an answer to what was given up. */
   #positionOf(message: Message, first: number): number | undefined {
-    if (message.port !== this.#port) return undefined;
+    if (message.port !== this.#transport.port) return undefined;
     const at = (message.sequence - first) >>> 0;
     return at <= this.#most ? at : undefined;
   }
@@ -368,7 +334,7 @@ export class NetlinkSocket {
   }
 
   #send(length: number): void {
-    const sent = this.#guard(() => send(this.#fd, this.#buffers.out.subarray(0, length)));
+    const sent = this.#guard(() => this.#transport.send(this.#buffers.out.subarray(0, length)));
     if (sent === 'ENOBUFS') throw this.#broken('the kernel has no memory for the request');
   }
 
@@ -392,8 +358,12 @@ export class NetlinkSocket {
   }
 }
 
-function outcomeOf({ errno, text }: Acknowledgement): Outcome {
+/** In the kernel's words; where it has none, in those of the error, and which attribute of the request it is about. */
+export function outcomeOf({ errno, text, refusedAt, missing }: Acknowledgement): Outcome {
   if (errno === 0) return DONE;
   const { code, message } = describeErrno(errno);
-  return { ok: false, code, text: text || message };
+  if (text !== '') return { ok: false, code, text };
+  const where = refusedAt === undefined ? '' : `, of the attribute at byte ${refusedAt} of the request`;
+  const what = missing === undefined ? '' : `, attribute ${missing} is missing`;
+  return { ok: false, code, text: `${message}${where}${what}` };
 }

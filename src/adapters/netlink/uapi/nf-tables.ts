@@ -4,8 +4,6 @@
  * are big endian.
  */
 
-export const NETLINK_NETFILTER = 12;
-
 // Around the messages of one transaction; their resource id is the subsystem's.
 export const NFNL_MSG_BATCH_BEGIN = 0x10;
 export const NFNL_MSG_BATCH_END = 0x11;
