@@ -16,6 +16,12 @@ export function align(bytes: number): number {
   return (bytes + 3) & ~3;
 }
 
+/** Throws `internal` where the length, header included, is more than an attribute can say of itself. */
+function checkedLength(type: number, bytes: number): number {
+  if (bytes > MOST_BYTES) throw new OverlaydError('internal', `attribute ${type} of ${bytes} bytes is too long`);
+  return bytes;
+}
+
 /** A message's payload as it is written: the family's header first, then attributes. */
 export class PayloadWriter {
   #bytes: Buffer = Buffer.allocUnsafe(INITIAL_BYTES);
@@ -98,9 +104,7 @@ export class PayloadWriter {
   nested(type: number, fill: (writer: this) => void, flag: 0 | typeof NLA_F_NESTED = 0): this {
     const at = this.#take(NLA_HDRLEN);
     fill(this);
-    const length = this.#length - at;
-    if (length > MOST_BYTES) throw new OverlaydError('internal', `attribute ${type} of ${length} bytes is too long`);
-    this.#view.setUint16(at, length, true);
+    this.#view.setUint16(at, checkedLength(type, this.#length - at), true);
     this.#view.setUint16(at + 2, type | flag, true);
     return this;
   }
@@ -116,8 +120,9 @@ export class PayloadWriter {
   }
 
   #attribute(type: number, length: number): number {
-    const at = this.#take(NLA_HDRLEN + align(length));
-    this.#view.setUint16(at, NLA_HDRLEN + length, true);
+    const bytes = checkedLength(type, NLA_HDRLEN + length);
+    const at = this.#take(align(bytes));
+    this.#view.setUint16(at, bytes, true);
     this.#view.setUint16(at + 2, type, true);
     return at + NLA_HDRLEN;
   }

@@ -224,8 +224,17 @@ describe('what is not as it should be', () => {
 
   it('is refused where it would not fit', () => {
     expect(() => new PayloadWriter().mac(1, '02:42:0a')).toThrow(/no MAC address/);
-    const nested = () => new PayloadWriter().nested(1, (writer) => writer.text(2, 'x'.repeat(70_000)), NLA_F_NESTED);
-    expect(nested).toThrow(/too long/);
+    const most = 0xffff - 4;
+    const write = [
+      (bytes: number) => new PayloadWriter().bytes(1, new Uint8Array(bytes)),
+      (bytes: number) => new PayloadWriter().text(1, 'x'.repeat(bytes - 1)),
+      (bytes: number) =>
+        new PayloadWriter().nested(1, (writer) => writer.header(bytes & ~3, () => undefined), NLA_F_NESTED),
+    ];
+    for (const attribute of write) {
+      expect(attribute(most - 3).length).toBe(0xfffc);
+      expect(() => attribute(most + 1)).toThrow(/too long/);
+    }
   });
 });
 
