@@ -42,7 +42,7 @@ flock 9
 tools='libnftables.so.1:libnftables1 ip:iproute2 bridge:iproute2 nft:nftables etcd:etcd-server etcdctl:etcd-client ping:iputils-ping
   nsenter:util-linux unshare:util-linux flock:util-linux sysctl:procps ps:procps
   wireguard-go:wireguard-go tcpdump:tcpdump'
-[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils curl:curl openssl:openssl /usr/sbin/sshd:openssh-server ssh:openssh-client faketime:faketime /usr/lib/cni/portmap:containernetworking-plugins zsh:zsh fish:fish
+[ -z "$with_tests" ] || tools="$tools dig:bind9-dnsutils curl:curl openssl:openssl /usr/sbin/sshd:openssh-server ssh:openssh-client faketime:faketime ethtool:ethtool /usr/lib/cni/portmap:containernetworking-plugins zsh:zsh fish:fish
   promtool:prometheus chromium:chromium"
 [ -z "$with_docker" ] || tools="$tools
   dockerd:docker.io /usr/bin/docker:docker.io containerd:containerd iptables:iptables docker-compose:docker-compose busybox:busybox-static"

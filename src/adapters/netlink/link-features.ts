@@ -7,7 +7,7 @@ import { IFF_NOARP, IFINFOMSG_BYTES, IFLA_IFNAME } from './uapi/if-link.ts';
 import { NLA_F_NESTED } from './uapi/netlink.ts';
 import { RTM_NEWLINK } from './uapi/rtnetlink.ts';
 
-/** `family`: the number of `ethtool`. Features by the kernel's names; `EINVAL` where it does not know one, and nothing is done. */
+/** `family`: the number of `ethtool`. Features by the kernel's names; `ENOTSUP` where it does not know one, and nothing is done. */
 export function setFeatures(family: number, name: string, features: Readonly<Record<string, boolean>>): Request {
   const writer = genericPayload(et.ETHTOOL_MSG_FEATURES_SET, et.ETHTOOL_GENL_VERSION)
     .nested(

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { addNamespace, deleteNamespace } from '../../../src/adapters/native/namespace.ts';
 
-type Row = Readonly<Record<string, unknown>>;
+/** Of JSON. */
+export type Row = Readonly<Record<string, unknown>>;
 
 export class TestNamespace {
   readonly name: string;

@@ -29,9 +29,16 @@ import {
   replaceNeighbour,
 } from '../../../src/adapters/netlink/neighbour.ts';
 import { decodeGeneration, getGeneration } from '../../../src/adapters/netlink/nftables.ts';
-import { decodeRoute, deleteRoute, dumpRoutes, lookUpRoute } from '../../../src/adapters/netlink/route.ts';
+import {
+  decodeRoute,
+  deleteRoute,
+  dumpRoutes,
+  lookUpRoute,
+  replaceRoute,
+} from '../../../src/adapters/netlink/route.ts';
 import { NetlinkSocket } from '../../../src/adapters/netlink/socket.ts';
 import { NETLINK_NETFILTER } from '../../../src/adapters/netlink/uapi/netlink.ts';
+import { ALL_ZEROS } from '../../../src/core/row-table.ts';
 import { TestNamespace } from './namespace.ts';
 import { BRIDGE, done, INSIDE, MTU, makeNetwork, NO_FLOOD, PORT, TUNNEL } from './network.ts';
 
@@ -154,6 +161,48 @@ describe('what is made', () => {
     expect(other.ipRows('link', 'show').map(({ ifname }) => ifname)).toEqual(['lo']);
   });
 
+  it('is a route whose packets have the source that was said', () => {
+    makeNetwork(socket, other);
+    const route = { destination: '10.8.0.0', prefix: 16, link: BRIDGE, protocol: 79 };
+    const source = '169.254.53.53';
+    expect(socket.request([replaceRoute({ ...route, preferredSource: source })])).toEqual(done(1));
+    const [told] = space.ipRows('route', 'show', '10.8.0.0/16');
+    expect(told).toMatchObject({ prefsrc: source, dev: 'br0' });
+    expect(socket.dump(dumpRoutes({ protocol: 79 }), decodeRoute)).toContainEqual(
+      expect.objectContaining({ destination: '10.8.0.0', preferredSource: source }),
+    );
+    expect(space.ipRows('route', 'get', '10.8.1.1')).toMatchObject([{ prefsrc: source }]);
+  });
+
+  it('is a list of tunnel ends for what goes to all, one added to the other, and each taken away by itself', () => {
+    makeNetwork(socket, other);
+    const all = { link: TUNNEL, mac: ALL_ZEROS };
+    const ends = [
+      { ...all, vtep: '10.77.0.2' },
+      { ...all, vtep: '10.77.0.3', port: 8472 },
+      { ...all, vtep: '10.77.0.4' },
+    ];
+    const told = () =>
+      space
+        .bridgeRows('fdb', 'show', 'dev', 'vx0')
+        .filter(({ mac }) => mac === ALL_ZEROS)
+        .map(({ dst, port, state, flags }) => [dst, port, state, flags])
+        .sort();
+    const own = (dst: string, port?: number) => [dst, port, 'permanent', ['self']];
+    expect(socket.request(ends.map(replaceFdb))).toEqual(done(3));
+    expect(told()).toEqual([own('10.77.0.2'), own('10.77.0.3', 8472), own('10.77.0.4')]);
+    expect(
+      socket
+        .dump(dumpFdb(TUNNEL), decodeNeighbour)
+        .filter(({ mac }) => mac === ALL_ZEROS)
+        .map(({ address, port }) => [address, port])
+        .sort(),
+    ).toEqual(told().map(([dst, port]) => [dst, port]));
+    // What is there already stays as it is.
+    expect(socket.request([replaceFdb(ends[0]!), deleteFdb(ends[1]!)])).toEqual(done(2));
+    expect(told()).toEqual([own('10.77.0.2'), own('10.77.0.4')]);
+  });
+
   it('is an id for another namespace, once', () => {
     const fd = openSync(other.path, 'r');
     try {
@@ -173,20 +222,6 @@ describe('what is read', () => {
     makeNetwork(socket, other);
     const links = socket.dump(dumpLinks(), decodeLink);
     const nameOf = new Map(links.map(({ index, name }) => [index, name]));
-    expect(
-      links.map(({ index, name, mac, mtu, master, kind }) => [index, name, mac, mtu, nameOf.get(master), kind]),
-    ).toEqual(
-      space
-        .ipRows('link', 'show')
-        .map(({ ifindex, ifname, address, mtu, master, linkinfo }) => [
-          ifindex,
-          ifname,
-          address,
-          mtu,
-          master,
-          (linkinfo as { info_kind?: string } | undefined)?.info_kind ?? '',
-        ]),
-    );
     expect(socket.dump(dumpLinks('veth'), decodeLink).map(({ name }) => name)).toEqual(['e1']);
     expect(socket.get(getLink({ name: 'e1' }), decodeLink)).toMatchObject({
       index: PORT,
@@ -198,13 +233,16 @@ describe('what is read', () => {
 
     const routes = socket
       .dump(dumpRoutes({ family: 2 }), decodeRoute)
-      .map(({ destination, prefix, gateway, link, metric }) => ({
+      .map(({ destination, prefix, gateway, link, metric, preferredSource }) => ({
         dst: prefix === 0 ? 'default' : `${destination}/${prefix}`,
         gateway,
         dev: nameOf.get(link),
         metric: metric || undefined,
+        prefsrc: preferredSource,
       }));
-    const told = space.ipRows('route', 'show').map(({ dst, gateway, dev, metric }) => ({ dst, gateway, dev, metric }));
+    const told = space
+      .ipRows('route', 'show')
+      .map(({ dst, gateway, dev, metric, prefsrc }) => ({ dst, gateway, dev, metric, prefsrc }));
     expect(routes).toEqual(told);
     expect(socket.dump(dumpRoutes({ protocol: 79 }), decodeRoute)).toHaveLength(2);
     expect(socket.get(lookUpRoute('10.9.1.1'), decodeRoute)).toMatchObject({
