@@ -37,7 +37,7 @@ export interface MemberPorts {
   /** Where the store is; the members of it may move, and it may be another one. */
   readonly storePlaces?: Pick<GossipDeps, 'storePlace' | 'onStorePlace'> & Pick<StoreWatchDeps, 'onGate' | 'onMoved'>;
   /** Namespaces of networks are gone or about to be removed: an open socket would keep them alive. */
-  readonly letGo?: (namespaces: readonly string[]) => void;
+  readonly letGo?: (namespaces: readonly string[]) => Promise<void>;
   /** In words, when an address of this host is lost. */
   readonly addressProblem?: () => string | undefined;
   /** Whether this host could run a member of the store. */

@@ -25,7 +25,8 @@ export interface NetworkSocket {
   send(frame: Uint8Array): boolean;
   /** Whether the namespace is still the one in which it was opened, with the same devices. */
   isCurrent(): boolean;
-  close(): void;
+  /** Nothing is heard from now on; nothing of it is in the namespace any more when that resolves. */
+  close(): Promise<void>;
 }
 
 /** Throws as system calls do, where there is no such namespace or it lacks a device. */

@@ -38,7 +38,7 @@ interface Served {
   readonly engine: UpstreamSockets;
   stopWaiting: () => void;
   /** Undefined until both sockets are there. */
-  release: (() => void) | undefined;
+  release: (() => Promise<void>) | undefined;
 }
 
 /** A place inside of a container, as it is told to a successor. */
@@ -126,8 +126,10 @@ export class InsideListeners implements DnsInside {
 
   /** As of `SocketListeners`. */
   handOver(give: GiveSocket): ReturnType<SocketListeners['handOver']> {
+    // One that leaves meanwhile leaves there as well: both of its sockets go the same way.
+    const askers = new Map([...this.#served].map(([key, { asker }]) => [key, asker]));
     return this.#listeners.handOver((place, kind, socket) => {
-      const asker = this.#served.get(place.networkId)?.asker;
+      const asker = askers.get(place.networkId);
       const told: Place | PlaceInside = asker === undefined ? place : { ...place, asker };
       return give(told, kind, socket);
     });
@@ -186,10 +188,12 @@ export class InsideListeners implements DnsInside {
   async #drop(key: string): Promise<void> {
     const served = this.#served.get(key);
     if (served === undefined) return;
-    this.#served.delete(key);
     served.stopWaiting();
-    // First: what is asked from here on the engine gets.
-    served.release?.();
+    const { release } = served;
+    served.release = undefined;
+    // First: what is asked from here on the engine gets. Until then questions come here, and are answered.
+    await release?.();
+    this.#served.delete(key);
     await this.#listeners.close(key);
   }
 }

@@ -2,6 +2,8 @@
  * Sockets as descriptors, for families that Node.js does not open (netlink) and for those that it takes over by their
  * descriptor (`dgram.Socket.bind({fd})`, `net.Server.listen({fd})`). Numbers are those of Linux's headers.
  */
+import { close } from 'node:fs';
+import { promisify } from 'node:util';
 import { putBytes, requireIp } from '../../core/ip.ts';
 import { call, callLater, callNow, callOnce, libc } from './system-call.ts';
 
@@ -106,6 +108,12 @@ export function closeDescriptor(fd: number): void {
   // A second time the number may be another thread's already.
   callOnce('close', native.close, [fd]);
 }
+
+/**
+ * As {@link closeDescriptor}, for what the kernel takes its time to end, 5 to 20 ms: a packet socket, and one of netlink that
+ * owns tables. It waits until nobody looks at them any more (RCU). A thread of libuv's waits meanwhile.
+ */
+export const closeLater: (fd: number) => Promise<void> = promisify(close);
 
 /**
  * Index of a link of the namespace that the socket is in; undefined: there is none. Nobody who changes links is waited for, as

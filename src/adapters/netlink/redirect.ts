@@ -8,7 +8,7 @@
  */
 import { OverlaydError } from '../../core/errors.ts';
 import { requireIp } from '../../core/ip.ts';
-import { closeDescriptor, MSG, receive, send } from '../native/socket.ts';
+import { closeLater, MSG, receive, send } from '../native/socket.ts';
 import { PayloadWriter } from './attributes.ts';
 import { decodeError, encodeMessage, messageBytes, messagesOf, type Request } from './message.ts';
 import { outcomeOf } from './socket.ts';
@@ -44,14 +44,17 @@ const PROTOCOL = { tcp: 6, udp: 17 } as const;
 const ADDRESS_AT = 16;
 const PORT_AT = 2;
 
-/** Returns what takes it away. Throws `data-path-failed` with the kernel's words, and what opening the namespace throws. */
-export function holdRedirection(namespacePath: string, redirection: Redirection): () => void {
+/**
+ * Returns what takes it away, which it is when that resolves. Throws `data-path-failed` with the kernel's words, and what opening
+ * the namespace throws.
+ */
+export function holdRedirection(namespacePath: string, redirection: Redirection): () => Promise<void> {
   const fd = openNetlink(NETLINK_NETFILTER, namespacePath);
   try {
     transact(fd, redirectionRequests(redirection));
-    return () => closeDescriptor(fd);
+    return () => closeLater(fd);
   } catch (error) {
-    closeDescriptor(fd);
+    void closeLater(fd);
     throw error;
   }
 }

@@ -10,6 +10,7 @@ import {
   AF,
   bindSocket,
   closeDescriptor,
+  closeLater,
   inetAddress,
   linkNumber,
   openSocket,
@@ -36,7 +37,7 @@ export const openNetworkSocket: OpenNetworkSocket = (namespace, devices, { port,
       bindSocket(sending, packetAddress(found[0]!), devices.out);
       return { out: sending, ear: listening(devices.in, port), links: found };
     } catch (error) {
-      closeDescriptor(sending);
+      void closeLater(sending);
       throw error;
     }
   });
@@ -65,8 +66,8 @@ export const openNetworkSocket: OpenNetworkSocket = (namespace, devices, { port,
       }
     },
     close: () => {
-      closeDescriptor(out);
       socket.close();
+      return closeLater(out);
     },
   };
 };

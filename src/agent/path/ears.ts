@@ -19,6 +19,8 @@ const OPENED_AT_ONCE = 8;
 export class Ears {
   readonly #deps: EarsDeps;
   readonly #open = new Map<number, { readonly socket: NetworkSocket; readonly since: number }>();
+  /** What still holds its namespace. */
+  readonly #closing = new Map<number, Promise<void>>();
   /** Not before that moment again. */
   readonly #triedAt = new Map<number, number>();
 
@@ -35,9 +37,11 @@ export class Ears {
     for (const vni of missing.slice(0, OPENED_AT_ONCE)) this.#tryOpen(vni);
   }
 
-  /** Of those that are there then they are opened again. */
-  letGo(namespaces: readonly string[]): void {
-    for (const namespace of namespaces) this.#close(vniOf(namespace));
+  /** Resolves when nothing of them is held. Of those that are there then they are opened again. */
+  async letGo(namespaces: readonly string[]): Promise<void> {
+    const vnis = namespaces.map(vniOf);
+    for (const vni of vnis) this.#close(vni);
+    await Promise.all(vnis.map((vni) => this.#closing.get(vni)));
   }
 
   isOpen(vni: number): boolean {
@@ -61,8 +65,9 @@ export class Ears {
     if (this.listensSince(vni) === undefined) this.#open.get(vni)?.socket.send(frame);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     for (const vni of this.#open.keys()) this.#close(vni);
+    await Promise.all(this.#closing.values());
   }
 
   #mayTry(vni: number): boolean {
@@ -88,7 +93,12 @@ export class Ears {
   }
 
   #close(vni: number): void {
-    this.#open.get(vni)?.socket.close();
+    const { socket } = this.#open.get(vni) ?? {};
+    if (!socket) return;
     this.#open.delete(vni);
+    const closing = Promise.all([this.#closing.get(vni), socket.close()]).then(() => {
+      if (this.#closing.get(vni) === closing) this.#closing.delete(vni);
+    });
+    this.#closing.set(vni, closing);
   }
 }

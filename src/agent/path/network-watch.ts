@@ -85,8 +85,8 @@ export class NetworkWatch {
   }
 
   /** These namespaces are gone or about to be: our sockets would keep them alive, and the VXLAN device in there. */
-  letGo(namespaces: readonly string[]): void {
-    this.#ears.letGo(namespaces);
+  letGo(namespaces: readonly string[]): Promise<void> {
+    return this.#ears.letGo(namespaces);
   }
 
   /** Ends when the signal aborts. */
@@ -100,7 +100,7 @@ export class NetworkWatch {
         await clock.sleep(TICK_MS, signal);
       }
     } finally {
-      this.#ears.close();
+      await this.#ears.close();
     }
   }
 

@@ -14,8 +14,8 @@ export interface AnnouncementsDeps {
   readonly onLost?: ((networkId: string) => Promise<void>) | undefined;
   /** The namespace is about to be removed: whoever holds it must let go. */
   readonly onRemoved?: ((namespace: string) => Promise<void>) | undefined;
-  /** Both of these, at once, for who lets go on the spot. */
-  readonly letGo?: ((namespaces: readonly string[]) => void) | undefined;
+  /** Both of these, at once, for who holds them in this process. */
+  readonly letGo?: ((namespaces: readonly string[]) => Promise<void>) | undefined;
   /** The network's namespace is being made, with the ways to its endpoints; `made` resolves when that has ended. */
   readonly onComing?: ((networkId: string, made: Promise<unknown>) => void) | undefined;
   /** The network's namespace, or the host's part ({@link HOST_PART}), was made or changed. */
@@ -51,8 +51,8 @@ export class Announcements {
     // It may have been held for longer than this agent runs.
     for (const { networkId } of lost) this.#announced.delete(networkId);
     const held = [...lost.map(({ namespace }) => namespace), ...removed];
-    if (held.length > 0) this.#deps.letGo?.(held);
     await Promise.all([
+      held.length > 0 && this.#deps.letGo?.(held),
       ...lost.map(({ networkId }) => this.#deps.onLost?.(networkId)),
       ...removed.map((namespace) => this.#deps.onRemoved?.(namespace)),
     ]);

@@ -2,7 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { InsideListeners } from '../../../src/adapters/dns/inside.ts';
 import type { InsideAsker } from '../../../src/core/dns/names-protocol.ts';
+import type { Logger } from '../../../src/ports/runtime.ts';
+import { withBusyPool } from '../../fixtures/busy-pool.ts';
 import { until } from '../../lab/until.ts';
 import type { Program } from './lab.ts';
 import { isAlive, NamesLab } from './names-lab.ts';
@@ -19,6 +22,8 @@ const ENGINE_RULES = `table ip nat {
     ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:5353
   }
 }`;
+
+const silent: Logger = { error() {}, warn() {}, info() {}, debug() {}, child: () => silent };
 
 let box: ChildProcess;
 let engine: Program;
@@ -82,6 +87,19 @@ it('asks the engine for everything while the network is not known', async () => 
   const { sessions, start } = names.keeperOf();
   await start();
   await sessions[0]!.ask({ kind: 'serve', container: askerOf({ networkId: 'x', engineKnows: false }) });
+  expect(await ask('api')).toBe(ENGINES);
+});
+
+it('answers until the engine is asked again, however long the kernel takes for that', async () => {
+  const handler = (query: Uint8Array) => query.with(2, query[2]! | 0x80);
+  const inside = new InsideListeners({ handler, logger: silent });
+  await inside.serve(askerOf());
+  let left: Promise<void> | undefined;
+  await withBusyPool(async () => {
+    left = inside.leave('box');
+    for (const how of ['+notcp', '+tcp']) expect(await ask('api', how)).toBe('NOERROR');
+  });
+  await left;
   expect(await ask('api')).toBe(ENGINES);
 });
 

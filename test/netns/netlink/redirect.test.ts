@@ -24,12 +24,12 @@ it('is refused in the kernel’s words, and leaves nothing', () => {
   expect(space.exec('nft', 'list', 'tables')).toBe('');
 });
 
-it('belongs to one holder, and ends with it', () => {
+it('belongs to one holder, and ends with it', async () => {
   const release = holdRedirection(space.path, { ...redirection, table: 'names' });
   expect(space.exec('nft', 'list', 'ruleset')).toMatch(
     /ip daddr 127\.0\.0\.11 .* udp dport 53 dnat to 127\.0\.0\.11:5301/,
   );
   expect(() => holdRedirection(space.path, { ...redirection, table: 'names' })).toThrow(/operation not permitted/);
-  release();
+  await release();
   expect(space.exec('nft', 'list', 'tables')).toBe('');
 });

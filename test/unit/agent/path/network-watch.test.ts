@@ -42,7 +42,7 @@ function hosts() {
         return true;
       },
       isCurrent: () => lab.current || self === H1,
-      close: () => ears.delete(self.id),
+      close: async () => void ears.delete(self.id),
     };
     const watch = new NetworkWatch({
       view: () =>
@@ -190,7 +190,7 @@ function watcher(
   const watch: NetworkWatch = new NetworkWatch({
     ...{ view: () => view, self: () => H1, ways: { plain: way, wireguard: way } },
     hasOnNetwork: counted((id: string) => byId.has(id)),
-    open: () => ({ send, isCurrent: () => true, close: () => undefined }),
+    open: () => ({ send, isCurrent: () => true, close: async () => undefined }),
     ...{ clock, random: seededRandom(1), logger: { warn: () => undefined, info: () => undefined } },
   });
   void watch.run(new AbortController().signal);

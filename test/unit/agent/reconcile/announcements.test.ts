@@ -51,7 +51,7 @@ beforeEach(async () => {
       clock,
       logger: silent,
       onGone: async () => undefined,
-      letGo: (namespaces) => letGo.push(...namespaces),
+      letGo: async (namespaces) => void letGo.push(...namespaces),
       onComing: (networkId, made) => {
         coming.push([networkId, reconciler.isMade(networkId)]);
         void made.then(() => coming.push([networkId, reconciler.isMade(networkId)]));
