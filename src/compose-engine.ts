@@ -2,8 +2,8 @@
 import { allowForwarding } from './adapters/docker/forwarding.ts';
 import { missingTranslation } from './adapters/docker/translation.ts';
 import type { Exec } from './adapters/exec.ts';
+import type { RoutingQuestion } from './adapters/kernel/host-routing.ts';
 import type { KernelThread } from './adapters/kernel/kernel-thread.ts';
-import type { RoutingQuestion } from './adapters/netlink/host-routing.ts';
 import type { ClusterView } from './core/cluster-view.ts';
 import { hasFamily } from './core/subnets.ts';
 

@@ -90,6 +90,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 /** What an adapter may import of another one: there is one way to the kernel, to write a file, to tell who holds a port. */
 const SHARED_ADAPTERS = [
   'src/adapters/exec.ts',
+  // What the kernel's thread is asked, by whoever asks.
+  'src/adapters/kernel/host-routing.ts',
+  'src/adapters/kernel/wireguard-place.ts',
   'src/adapters/knock.ts',
   'src/adapters/native/',
   'src/adapters/netlink/',

@@ -5,7 +5,7 @@
  */
 import { canonical, formatCidr, parseCidr } from '../../core/cidr.ts';
 import { isIpv4 } from '../../core/ip.ts';
-import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
+import type { RoutingAnswer, RoutingQuestion } from '../kernel/host-routing.ts';
 import type { RunProgram } from './forwarding.ts';
 
 export interface TranslationDeps {

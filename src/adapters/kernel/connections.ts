@@ -11,7 +11,7 @@ import {
   type TcpConnection,
   type WantedPorts,
 } from '../netlink/tcp-connection.ts';
-import { NETLINK_SOCK_DIAG } from '../netlink/uapi/sock-diag.ts';
+import { NETLINK_SOCK_DIAG } from '../netlink/uapi/netlink.ts';
 
 export interface Unwelcome {
   /** This host's own ports (TCP). */

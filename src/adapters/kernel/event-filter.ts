@@ -6,26 +6,25 @@
 import { LOOPBACK, ROUTE_PROTOCOL, SERVICE_ADDRESS, TABLE } from '../../core/host-state.ts';
 import type { KernelChange, RowEvent } from '../../core/kernel-change.ts';
 import { isHandoverLink, isUplink, namespaceOf, namespaceOfUplink } from '../../core/plan/naming.ts';
+import { AF } from '../native/socket.ts';
 import { decodeAddress } from '../netlink/address.ts';
 import { decodeLink, type LinkMessage } from '../netlink/link.ts';
 import type { Message } from '../netlink/message.ts';
-import { decodeNetconf, decodeNsid } from '../netlink/namespace-id.ts';
+import { decodeNsid } from '../netlink/namespace-id.ts';
 import { decodeNeighbour } from '../netlink/neighbour.ts';
+import { decodeNetconf } from '../netlink/netconf.ts';
 import { decodeTableEvent } from '../netlink/nftables.ts';
 import { decodeRoute } from '../netlink/route.ts';
 import { IFF_UP } from '../netlink/uapi/if-link.ts';
 import { NUD_NOARP, NUD_PERMANENT } from '../netlink/uapi/neighbour.ts';
-import { NETCONFA_IFINDEX_ALL } from '../netlink/uapi/net-namespace.ts';
-import { NFPROTO_BRIDGE, NFPROTO_INET, NFT_MSG_DELRULE } from '../netlink/uapi/nfnetlink.ts';
+import { NETCONFA_IFINDEX_ALL } from '../netlink/uapi/netconf.ts';
+import { NFPROTO_BRIDGE, NFPROTO_INET } from '../netlink/uapi/netfilter.ts';
+import { NFT_MSG_DELRULE } from '../netlink/uapi/nf-tables.ts';
 import * as rt from '../netlink/uapi/rtnetlink.ts';
 import { isIdOfWireguard, vniOfNamespaceId } from './namespace-ids.ts';
 
 /** `firewall`: rules of the host that are not ours. */
 export type Heard = KernelChange | { readonly kind: 'firewall' };
-
-const AF_INET = 2;
-const AF_INET6 = 10;
-const AF_BRIDGE = 7;
 
 export class EventFilter {
   /** Paths of containers' namespaces, by the id that the host knows them by. */
@@ -94,18 +93,18 @@ export class EventFilter {
       case rt.RTM_DELADDR: {
         const { family, label, link, address, scope } = decodeAddress(message);
         const isOurs =
-          family === AF_INET6
+          family === AF.INET6
             ? (this.#uplinks?.has(link) ?? true)
             : isUplink(label) || (label === LOOPBACK && address === SERVICE_ADDRESS);
         if (isOurs) return [{ kind: 'host' }];
         // Each link of a container engine's has one of its own.
-        return family === AF_INET6 && scope === rt.RT_SCOPE_LINK ? [] : [{ kind: 'underlay' }];
+        return family === AF.INET6 && scope === rt.RT_SCOPE_LINK ? [] : [{ kind: 'underlay' }];
       }
       case rt.RTM_NEWROUTE:
       case rt.RTM_DELROUTE: {
         const { family, table, flags, protocol, destination } = decodeRoute(message);
         if (table === rt.RT_TABLE_LOCAL || flags & rt.RTM_F_CLONED) return [];
-        if (family === AF_INET6 && protocol === rt.RTPROT_KERNEL && destination === 'fe80::') return [];
+        if (family === AF.INET6 && protocol === rt.RTPROT_KERNEL && destination === 'fe80::') return [];
         return [{ kind: String(protocol) === ROUTE_PROTOCOL ? 'host' : 'underlay' }];
       }
       case rt.RTM_NEWNEIGH:
@@ -160,7 +159,7 @@ export class EventFilter {
 
   /** Of links whose coming was heard. */
   #name({ type }: Message, { family, index, name }: LinkMessage, nsid: number): void {
-    if (family === AF_BRIDGE) return;
+    if (family === AF.BRIDGE) return;
     const names = this.#names.get(nsid) ?? new Map<number, string>();
     this.#names.set(nsid, names);
     if (type === rt.RTM_NEWLINK) names.set(index, name);
@@ -201,7 +200,7 @@ export class EventFilter {
     const links = this.#links.get(nsid) ?? new Map<number, string>();
     this.#links.set(nsid, links);
     // Of a port its bridge tells besides, in other words.
-    const key = link.family === AF_BRIDGE ? -link.index : link.index;
+    const key = link.family === AF.BRIDGE ? -link.index : link.index;
     if (type === rt.RTM_DELLINK) {
       links.delete(key);
       return true;
@@ -226,7 +225,7 @@ function hostWords(link: LinkMessage): string {
 function isNeighbour(message: Message): boolean {
   const { family, state, address } = decodeNeighbour(message);
   // The kernel makes one of a group for each that it sends to.
-  if (family === AF_INET6 && address?.startsWith('ff')) return false;
+  if (family === AF.INET6 && address?.startsWith('ff')) return false;
   return (
     isOfIp(family) &&
     !isMapped(address) &&
@@ -249,7 +248,7 @@ function readRow(message: Message, names: ReadonlyMap<number, string> | undefine
     const what = gone ? 'gone' : state & NUD_PERMANENT ? 'written' : 'unwritten';
     return { ...row, what, address, vtep: undefined, port: undefined };
   }
-  if (family !== AF_BRIDGE) return undefined;
+  if (family !== AF.BRIDGE) return undefined;
   const fdb = { ...row, address: undefined, vtep: address, port };
   if (address !== undefined) return { ...fdb, what: gone ? 'gone' : 'written' };
   // A bridge's: neither learnt nor its own. One of a device without a tunnel end is of the device's own making.
@@ -272,7 +271,7 @@ function isForwarding(message: Message): boolean {
 }
 
 function isOfIp(family: number): boolean {
-  return family === AF_INET || family === AF_INET6;
+  return family === AF.INET || family === AF.INET6;
 }
 
 function network(vni: number): KernelChange & { readonly kind: 'network' } {

@@ -1,8 +1,7 @@
 /**
  * Connection tracking of the host remembers who an answer belongs to by address alone, and every answer keeps that
  * alive: the next owner of an address would get what is meant for the one before. Entries that begin or end at one of the
- * addresses are listed and deleted one by one (`linux/netfilter/nfnetlink_conntrack.h`); kernels before 6.13 know no other
- * way.
+ * addresses are listed and deleted one by one; kernels before 6.13 know no other way.
  *
  * The kernel goes through its whole table for each listing, which is mostly empty: some 10 ms. It can pick the entries of
  * one end of one address, so that takes two listings for each; or tell all of them once, of which each costs as much
@@ -12,26 +11,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { OverlaydError } from '../../core/errors.ts';
-import { parseIpv4Number } from '../../core/ip.ts';
-import { AF_OF } from '../native/socket.ts';
-import { AttributeReader, PayloadWriter, parseAddress } from '../netlink/attributes.ts';
+import { decodeFlow, deleteFlow, dumpFlows, dumpFlowsOf, type FlowAddress, flowAddress } from '../netlink/conntrack.ts';
 import type { Message, Request } from '../netlink/message.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import { NETLINK_NETFILTER, NLA_F_NESTED, NLM_F_DUMP } from '../netlink/uapi/netlink.ts';
-import { NFGENMSG_BYTES } from '../netlink/uapi/nfnetlink.ts';
+import { IPPROTO_UDP } from '../netlink/uapi/in.ts';
+import { NETLINK_NETFILTER } from '../netlink/uapi/netlink.ts';
 
-const NFNL_SUBSYS_CTNETLINK = 1;
-const IPCTNL_MSG_CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
-const IPCTNL_MSG_CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
-const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, ID: 12, ZONE: 18, FILTER: 25 } as const;
-const CTA_TUPLE_IP = 1;
-const CTA_TUPLE_PROTO = 2;
-const CTA_PROTO_NUM = 1;
-const UDP = 17;
-const CTA_IP_SRC = { 4: 1, 6: 3 } as const;
-const CTA_FILTER = { ORIG_FLAGS: 1, REPLY_FLAGS: 2 } as const;
-/** `CTA_FILTER_*_FLAGS`: the source is compared. */
-const BY_SOURCE = 1;
 /** So many places of the table cost as much as telling one entry. */
 const PLACES_PER_ENTRY = 50;
 /** A kernel without connection tracking says so: there is nothing to forget. */
@@ -46,17 +31,9 @@ const REST_MS = 30;
 /** More addresses are not kept in mind. */
 const MOST_KEPT = 65_536;
 
-/** An address; of IPv4 as a number, since there may be many. */
-type Key = number | string;
-
-function keyOf(address: string): Key {
-  const value = parseIpv4Number(address);
-  return value < 0 ? address : value;
-}
-
 export class Flows {
   /** Addresses that entries may begin or end at; undefined: nothing was ever listed, and it may be any. */
-  #met: Set<Key> | undefined;
+  #met: Set<FlowAddress> | undefined;
   /** Whose owner went, until their entries are deleted. */
   #leaving = new Set<string>();
   #running: Promise<void> | undefined;
@@ -87,7 +64,7 @@ export class Flows {
   async prepare(addresses: readonly string[]): Promise<void> {
     if (addresses.length === 0) return;
     await this.#running?.catch(() => undefined);
-    const doubtful = addresses.filter((address) => this.#met?.has(keyOf(address)) ?? true);
+    const doubtful = addresses.filter((address) => this.#met?.has(flowAddress(address)) ?? true);
     // Nobody else's task any more: what came due meanwhile would delete those of the new owner.
     const left = addresses.filter((address) => this.#leaving.delete(address));
     try {
@@ -96,7 +73,7 @@ export class Flows {
       for (const address of left) this.#leaving.add(address);
       throw error;
     }
-    for (const address of addresses) this.#met?.add(keyOf(address));
+    for (const address of addresses) this.#met?.add(flowAddress(address));
   }
 
   /** Of addresses that nobody has any more: done soon. What fails is done with the next ones, or before one is used again. */
@@ -120,22 +97,22 @@ export class Flows {
     while (this.#leaving.size > 0) {
       const leaving = [...this.#leaving];
       await this.#forget(leaving);
-      for (const address of leaving) if (this.#leaving.delete(address)) this.#met?.delete(keyOf(address));
+      for (const address of leaving) if (this.#leaving.delete(address)) this.#met?.delete(flowAddress(address));
     }
   }
 
   async #forget(addresses: readonly string[]): Promise<void> {
-    const wanted = new Set(addresses.map(keyOf));
-    const met = this.#met ? undefined : new Set<Key>();
+    const wanted = new Set(addresses.map(flowAddress));
+    const met = this.#met ? undefined : new Set<FlowAddress>();
     const socket = this.#open();
     if (!socket) return;
     try {
-      const flows: Uint8Array[] = [];
+      const deletions: Request[] = [];
       const read = (message: Message) => readFlow(message, wanted, met);
-      for (const request of met ? [EVERYTHING] : listings(addresses))
-        flows.push(...(await socket.dumpLater(request, read, NO_TRACKING)));
+      for (const request of met ? [dumpFlows()] : listings(addresses))
+        deletions.push(...(await socket.dumpLater(request, read, NO_TRACKING)));
       // What has ended by itself meanwhile is forgotten as well.
-      const outcomes = socket.request(flows.map(deletion));
+      const outcomes = socket.request(deletions);
       const failed = outcomes.find((outcome) => !outcome.ok && outcome.code !== 'ENOENT');
       if (failed?.ok === false) {
         const message = `forgetting the connections of ${addresses.join(', ')} failed: ${failed.text} (${failed.code})`;
@@ -153,13 +130,13 @@ export class Flows {
  * any more, is chosen anew. Connections stay. The table has what is for services alone. Throws `data-path-failed`.
  */
 export async function forgetDatagrams(namespace: string | undefined, addresses: readonly string[]): Promise<void> {
-  const wanted = new Set(addresses.map(keyOf));
+  const wanted = new Set(addresses.map(flowAddress));
   const socket = openSocket(namespace);
   if (!socket) return;
   try {
     const read = (message: Message) => readDatagrams(message, wanted);
-    const flows = await socket.dumpLater(EVERYTHING, read, NO_TRACKING);
-    const failed = socket.request(flows.map(deletion)).find((outcome) => !outcome.ok && outcome.code !== 'ENOENT');
+    const deletions = await socket.dumpLater(dumpFlows(), read, NO_TRACKING);
+    const failed = socket.request(deletions).find((outcome) => !outcome.ok && outcome.code !== 'ENOENT');
     if (failed?.ok !== false) return;
     const message = `forgetting what goes on to ${addresses.join(', ')} failed: ${failed.text} (${failed.code})`;
     throw new OverlaydError('data-path-failed', message, { retryable: true });
@@ -179,101 +156,30 @@ function openSocket(namespace?: string): NetlinkSocket | undefined {
 }
 
 function listings(addresses: readonly string[]): Request[] {
-  if (isMostlyEmpty(2 * addresses.length - 1)) return [EVERYTHING];
-  return addresses
-    .map(parseAddress)
-    .flatMap((ip) =>
-      [CTA.TUPLE_ORIG, CTA.TUPLE_REPLY].map((tuple) =>
-        dump(AF_OF[ip.family], (writer) =>
-          writer
-            .nested(
-              tuple,
-              () => writer.nested(CTA_TUPLE_IP, () => writer.ip(CTA_IP_SRC[ip.family], ip), NLA_F_NESTED),
-              NLA_F_NESTED,
-            )
-            .nested(
-              CTA.FILTER,
-              () =>
-                writer
-                  .u32(CTA_FILTER.ORIG_FLAGS, tuple === CTA.TUPLE_ORIG ? BY_SOURCE : 0)
-                  .u32(CTA_FILTER.REPLY_FLAGS, tuple === CTA.TUPLE_REPLY ? BY_SOURCE : 0),
-              NLA_F_NESTED,
-            ),
-        ),
-      ),
-    );
+  if (isMostlyEmpty(2 * addresses.length - 1)) return [dumpFlows()];
+  return addresses.flatMap((address) => [dumpFlowsOf(address, 'source'), dumpFlowsOf(address, 'answerer')]);
 }
 
-function dump(family: number, filter: (writer: PayloadWriter) => PayloadWriter): Request {
-  return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: filter(begin(family)).payload() };
-}
-
-/** Of both families. */
-const EVERYTHING = dump(0, (writer) => writer);
-
-function begin(family: number): PayloadWriter {
-  return new PayloadWriter().header(NFGENMSG_BYTES, (view, at) => view.setUint8(at, family));
-}
-
-/** What names an entry: its header, and attributes as they came. Undefined when it begins and ends elsewhere. Where is added to `met`. */
+/** What deletes the entry. Undefined when it begins and ends elsewhere. Where is added to `met`. */
 function readFlow(
-  { view, start, end }: Message,
-  wanted: ReadonlySet<Key>,
-  met: Set<Key> | undefined,
-): Uint8Array | undefined {
-  const named: Uint8Array[] = [begin(view.getUint8(start)).payload()];
+  message: Message,
+  wanted: ReadonlySet<FlowAddress>,
+  met: Set<FlowAddress> | undefined,
+): Request | undefined {
+  const { source, answerer } = decodeFlow(message);
   let meant = false;
-  const attributes = new AttributeReader(view, start + NFGENMSG_BYTES, end);
-  while (attributes.next()) {
-    const { type } = attributes;
-    if (type === CTA.TUPLE_ORIG || type === CTA.TUPLE_REPLY) {
-      const source = sourceOf(attributes.nested());
-      meant ||= wanted.has(source);
-      met?.add(source);
-    }
-    if (type === CTA.TUPLE_ORIG || type === CTA.ID || type === CTA.ZONE) named.push(attributes.raw());
+  for (const end of [source, answerer]) {
+    if (end === undefined) continue;
+    meant ||= wanted.has(end);
+    met?.add(end);
   }
-  return meant ? Buffer.concat(named) : undefined;
+  return meant ? deleteFlow(message) : undefined;
 }
 
 /** As {@link readFlow}, of UDP alone that is answered from one of the addresses. */
-function readDatagrams({ view, start, end }: Message, wanted: ReadonlySet<Key>): Uint8Array | undefined {
-  const named: Uint8Array[] = [begin(view.getUint8(start)).payload()];
-  let meant = false;
-  const attributes = new AttributeReader(view, start + NFGENMSG_BYTES, end);
-  while (attributes.next()) {
-    const { type } = attributes;
-    if (type === CTA.TUPLE_REPLY)
-      meant = protocolOf(attributes.nested()) === UDP && wanted.has(sourceOf(attributes.nested()));
-    if (type === CTA.TUPLE_ORIG || type === CTA.ID || type === CTA.ZONE) named.push(attributes.raw());
-  }
-  return meant ? Buffer.concat(named) : undefined;
-}
-
-function protocolOf(tuple: AttributeReader): number {
-  while (tuple.next()) {
-    if (tuple.type !== CTA_TUPLE_PROTO) continue;
-    const of = tuple.nested();
-    while (of.next()) if (of.type === CTA_PROTO_NUM) return of.u8();
-  }
-  return -1;
-}
-
-/** -1: none. */
-function sourceOf(tuple: AttributeReader): Key {
-  while (tuple.next()) {
-    if (tuple.type !== CTA_TUPLE_IP) continue;
-    const ip = tuple.nested();
-    while (ip.next()) {
-      if (ip.type === CTA_IP_SRC[4]) return ip.be32();
-      if (ip.type === CTA_IP_SRC[6]) return ip.ip() ?? -1;
-    }
-  }
-  return -1;
-}
-
-function deletion(flow: Uint8Array): Request {
-  return { type: IPCTNL_MSG_CT_DELETE, flags: 0, payload: flow };
+function readDatagrams(message: Message, wanted: ReadonlySet<FlowAddress>): Request | undefined {
+  const { protocol, answerer } = decodeFlow(message);
+  return protocol === IPPROTO_UDP && answerer !== undefined && wanted.has(answerer) ? deleteFlow(message) : undefined;
 }
 
 /** Whether telling everything costs less than going through the table so many times. */

@@ -6,10 +6,10 @@
 import type { Lack, Wanted } from '../../core/host-needs.ts';
 import type { Address, Link, Op, Place, Route } from '../../core/host-state.ts';
 import type { Filter, NetworkTables } from '../../core/packet-filter.ts';
-import type { RoutingAnswer, RoutingQuestion } from '../netlink/host-routing.ts';
-import type { PlaceSeen, PlaceStep, StepRefusal } from '../netlink/wireguard-place.ts';
 import type { Silent, Unwelcome } from './connections.ts';
+import type { RoutingAnswer, RoutingQuestion } from './host-routing.ts';
 import type { PlainError } from './plain-error.ts';
+import type { PlaceSeen, PlaceStep, StepRefusal } from './wireguard-place.ts';
 
 export interface Jobs {
   /** What the host has of its own. */

@@ -7,13 +7,12 @@ import type { Lack, Need, Wanted } from '../../core/host-needs.ts';
 import { hasLibnftables, type NftablesOutcome, runNftables } from '../native/libnftables.ts';
 import { insideNewNamespace } from '../native/namespace.ts';
 import { AF, closeDescriptor, openSocket, SOCK } from '../native/socket.ts';
-import { PayloadWriter } from '../netlink/attributes.ts';
+import { dumpFlows } from '../netlink/conntrack.ts';
 import { decodeLink, getLink, newBridge, newVeth, newVxlan, setBridgePort, setLink } from '../netlink/link.ts';
 import type { Message, Request } from '../netlink/message.ts';
 import { listenEverywhere } from '../netlink/monitor.ts';
 import { NetlinkSocket, type Outcome } from '../netlink/socket.ts';
-import { NETLINK_NETFILTER, NETLINK_ROUTE, NLM_F_DUMP } from '../netlink/uapi/netlink.ts';
-import { NFGENMSG_BYTES } from '../netlink/uapi/nfnetlink.ts';
+import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/uapi/netlink.ts';
 
 /** The ways to the kernel, of the namespace that the thread is in. */
 export interface Ways {
@@ -150,9 +149,6 @@ function connectionsLacking({ listConnections }: Ways): Lack[] {
 
 // ---------------------------------------------------------------- the real ones
 
-/** `linux/netfilter/nfnetlink_conntrack.h`: the subsystem, and its message that asks for entries. */
-const IPCTNL_MSG_CT_GET = (1 << 8) | 1;
-
 const realWays: Ways = {
   inNewNamespace: insideNewNamespace,
   rtnetlink: (requests, onAnswer) => withSocket(NETLINK_ROUTE, (socket) => socket.request(requests, onAnswer)),
@@ -165,9 +161,7 @@ const realWays: Ways = {
     }
   },
   listConnections() {
-    const payload = new PayloadWriter().header(NFGENMSG_BYTES, () => undefined).payload();
-    const request = { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload };
-    withSocket(NETLINK_NETFILTER, (socket) => socket.dump(request, () => undefined));
+    withSocket(NETLINK_NETFILTER, (socket) => socket.dump(dumpFlows(), () => undefined));
   },
   hasIpv6() {
     try {

@@ -1,6 +1,7 @@
 /** What WireGuard's adapter asks of the kernel, done by the kernel's thread. */
-import type { PlaceStep } from '../netlink/wireguard-place.ts';
+
 import type { KernelThread } from './kernel-thread.ts';
+import type { PlaceStep } from './wireguard-place.ts';
 
 export function wireguardJobs(thread: Pick<KernelThread, 'ask'>) {
   return {

@@ -18,13 +18,13 @@ import { NETLINK_GENERIC } from '../netlink/uapi/netlink.ts';
 import { RT_SCOPE_UNIVERSE } from '../netlink/uapi/rtnetlink.ts';
 import { WG_GENL_NAME } from '../netlink/uapi/wireguard.ts';
 import { decodeWireguard, getWireguard, joinWireguard, newWireguard, setWireguard } from '../netlink/wireguard.ts';
-import type { PlaceLink, PlaceSeen, PlaceStep, StepRefusal } from '../netlink/wireguard-place.ts';
 import { isNoNamespace, pathOf } from './means.ts';
 import { makeNamespace, removeNamespace } from './named-namespaces.ts';
 import { plainError } from './plain-error.ts';
 import { removeLinks } from './removal.ts';
 import { setSysctl } from './sysctl.ts';
 import { followPlace, moveTun, removeTunPlace, tunBehind } from './tun-place.ts';
+import type { PlaceLink, PlaceSeen, PlaceStep, StepRefusal } from './wireguard-place.ts';
 
 /** Beyond all VNIs: events are none of a network's. */
 const PLACE_ID = 2 ** 24;

@@ -47,11 +47,6 @@ export class Datagram {
     return (this.#view.getUint32(this.#header + HEADER.flags, true) & MSG_TRUNC) !== 0;
   }
 
-  /** A 16-bit number of the host's order in it. */
-  u16(at: number): number {
-    return this.#view.getUint16(this.#start + at, true);
-  }
-
   /** The 32-bit number that came as control message of that kind. */
   control(level: number, type: number): number | undefined {
     const view = this.#view;

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { putBytes, requireIp } from '../../core/ip.ts';
 import { call, callLater, callNow, callOnce, libc } from './system-call.ts';
 
-export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16, PACKET: 17 } as const;
+export const AF = { UNSPEC: 0, UNIX: 1, INET: 2, BRIDGE: 7, INET6: 10, NETLINK: 16, PACKET: 17 } as const;
 export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
 export const SOL = { SOCKET: 1, IPV6: 41, NETLINK: 270 } as const;
 export const SO = {

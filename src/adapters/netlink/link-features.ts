@@ -3,9 +3,9 @@ import { PayloadWriter } from './attributes.ts';
 import { genericPayload } from './generic.ts';
 import type { Request } from './message.ts';
 import * as et from './uapi/ethtool.ts';
-import { IFF_NOARP, IFINFOMSG_BYTES, IFLA_IFNAME } from './uapi/if-link.ts';
+import { IFF_NOARP, IFLA_IFNAME } from './uapi/if-link.ts';
 import { NLA_F_NESTED } from './uapi/netlink.ts';
-import { RTM_NEWLINK } from './uapi/rtnetlink.ts';
+import { IFINFOMSG_BYTES, RTM_NEWLINK } from './uapi/rtnetlink.ts';
 
 /** `family`: the number of `ethtool`. Features by the kernel's names; `ENOTSUP` where it does not know one, and nothing is done. */
 export function setFeatures(family: number, name: string, features: Readonly<Record<string, boolean>>): Request {

@@ -2,14 +2,12 @@
  * Links (`RTM_*LINK`, rtnetlink(7), `linux/if_link.h`): VXLAN and WireGuard devices, bridges and their ports, veth pairs. A link is named
  * by its index or by its name, whichever is given; the kernel's answers have both.
  */
+import { AF } from '../native/socket.ts';
 import { AttributeReader, PayloadWriter, parseAddress } from './attributes.ts';
 import type { Message, Request } from './message.ts';
 import * as nl from './uapi/if-link.ts';
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './uapi/netlink.ts';
-import { RTEXT_FILTER_SKIP_STATS, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from './uapi/rtnetlink.ts';
-
-const AF_UNSPEC = 0;
-const AF_INET6 = 10;
+import { IFINFOMSG_BYTES, RTEXT_FILTER_SKIP_STATS, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from './uapi/rtnetlink.ts';
 
 /** A link as the kernel tells it. */
 export interface LinkMessage {
@@ -212,7 +210,7 @@ export function setAddrGenMode(which: LinkName, mode: number): Request {
   const writer = new PayloadWriter();
   writeLinkName(writer, which);
   writer.nested(nl.IFLA_AF_SPEC, () => {
-    writer.nested(AF_INET6, () => writer.u8(nl.IFLA_INET6_ADDR_GEN_MODE, mode));
+    writer.nested(AF.INET6, () => writer.u8(nl.IFLA_INET6_ADDR_GEN_MODE, mode));
   });
   return { type: RTM_NEWLINK, flags: 0, payload: writer.payload() };
 }
@@ -254,8 +252,8 @@ function writeLinkName(writer: PayloadWriter, which: LinkName, up?: { flags: num
 }
 
 function writeHeader(writer: PayloadWriter, set: { index: number; flags?: number; change?: number }): void {
-  writer.header(nl.IFINFOMSG_BYTES, (view, at) => {
-    view.setUint8(at, AF_UNSPEC);
+  writer.header(IFINFOMSG_BYTES, (view, at) => {
+    view.setUint8(at, AF.UNSPEC);
     view.setInt32(at + 4, set.index, true);
     view.setUint32(at + 8, set.flags ?? 0, true);
     view.setUint32(at + 12, set.change ?? 0, true);
@@ -271,7 +269,7 @@ export function decodeLink({ view, start, end }: Message): LinkMessage {
   let inet6: Inet6Data | undefined;
   let data: AttributeReader | undefined;
   let slaveData: AttributeReader | undefined;
-  const attributes = new AttributeReader(view, start + nl.IFINFOMSG_BYTES, end);
+  const attributes = new AttributeReader(view, start + IFINFOMSG_BYTES, end);
   while (attributes.next()) {
     switch (attributes.type) {
       case nl.IFLA_IFNAME:
@@ -381,7 +379,7 @@ function readPort(data: AttributeReader): BridgePort {
 
 function readInet6(families: AttributeReader): Inet6Data | undefined {
   while (families.next()) {
-    if (families.type !== AF_INET6) continue;
+    if (families.type !== AF.INET6) continue;
     const seen = { mtu: 0, addrGenMode: 0, disabled: false, forwarding: false, acceptRa: 0 };
     const inet6 = families.nested();
     while (inet6.next()) {

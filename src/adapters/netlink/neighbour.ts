@@ -11,7 +11,7 @@ import * as nl from './uapi/neighbour.ts';
 import { NLA_HDRLEN, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
 import { RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from './uapi/rtnetlink.ts';
 
-const AF_BRIDGE = 7;
+const AF_BRIDGE = AF.BRIDGE;
 /** As `bridge fdb` says "permanent" and "static": of a bridge's row the former would mean that the MAC is the bridge's own. */
 const TUNNEL_ROW = nl.NUD_NOARP | nl.NUD_PERMANENT;
 const BRIDGE_ROW = nl.NUD_NOARP | nl.NUD_REACHABLE;

@@ -13,6 +13,8 @@ import { PayloadWriter } from './attributes.ts';
 import { decodeError, encodeMessage, messageBytes, messagesOf, type Request } from './message.ts';
 import { outcomeOf } from './socket.ts';
 import { openNetlink } from './transport.ts';
+import { IPPROTO_TCP, IPPROTO_UDP } from './uapi/in.ts';
+import { NF_ACCEPT, NF_INET_LOCAL_OUT, NFPROTO_IPV4 } from './uapi/netfilter.ts';
 import {
   NETLINK_NETFILTER,
   NLM_F_ACK,
@@ -39,7 +41,7 @@ export interface Redirection {
 const CHAIN = 'output';
 /** Before the kernel's own of destination NAT, which is -100. */
 const PRIORITY = -110;
-const PROTOCOL = { tcp: 6, udp: 17 } as const;
+const PROTOCOL = { tcp: IPPROTO_TCP, udp: IPPROTO_UDP } as const;
 /** Of the headers: the destination's address, and its port. */
 const ADDRESS_AT = 16;
 const PORT_AT = 2;
@@ -60,14 +62,14 @@ export function holdRedirection(namespacePath: string, redirection: Redirection)
 }
 
 /** The requests of one transaction. */
-export function redirectionRequests({ table, address, port, to, exceptMark }: Redirection): Request[] {
+function redirectionRequests({ table, address, port, to, exceptMark }: Redirection): Request[] {
   const request = (message: number, flags: number, fill: (writer: PayloadWriter) => void): Request => {
-    const writer = new PayloadWriter().header(nfnl.NFGENMSG_BYTES, (view, at) => view.setUint8(at, nfnl.NFPROTO_IPV4));
+    const writer = new PayloadWriter().header(nfnl.NFGENMSG_BYTES, (view, at) => view.setUint8(at, NFPROTO_IPV4));
     fill(writer);
     return { type: (nfnl.NFNL_SUBSYS_NFTABLES << 8) | message, flags, payload: writer.payload() };
   };
   const rule = (protocol: keyof typeof PROTOCOL) =>
-    request(nfnl.NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, (writer) => {
+    request(nft.NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, (writer) => {
       writer.text(nft.NFTA_RULE_TABLE, table).text(nft.NFTA_RULE_CHAIN, CHAIN);
       writer.nested(nft.NFTA_RULE_EXPRESSIONS, (list) => {
         const expressions = new Expressions(list);
@@ -80,17 +82,17 @@ export function redirectionRequests({ table, address, port, to, exceptMark }: Re
       });
     });
   return [
-    request(nfnl.NFT_MSG_NEWTABLE, NLM_F_CREATE, (writer) => {
-      writer.text(nfnl.NFTA_TABLE_NAME, table);
-      writer.bytes(nfnl.NFTA_TABLE_FLAGS, be32(nft.NFT_TABLE_F_OWNER));
+    request(nft.NFT_MSG_NEWTABLE, NLM_F_CREATE, (writer) => {
+      writer.text(nft.NFTA_TABLE_NAME, table);
+      writer.bytes(nft.NFTA_TABLE_FLAGS, be32(nft.NFT_TABLE_F_OWNER));
     }),
-    request(nfnl.NFT_MSG_NEWCHAIN, NLM_F_CREATE, (writer) => {
+    request(nft.NFT_MSG_NEWCHAIN, NLM_F_CREATE, (writer) => {
       writer.text(nft.NFTA_CHAIN_TABLE, table).text(nft.NFTA_CHAIN_NAME, CHAIN);
       writer.nested(nft.NFTA_CHAIN_HOOK, (hook) => {
-        hook.bytes(nft.NFTA_HOOK_HOOKNUM, be32(nft.NF_INET_LOCAL_OUT));
+        hook.bytes(nft.NFTA_HOOK_HOOKNUM, be32(NF_INET_LOCAL_OUT));
         hook.bytes(nft.NFTA_HOOK_PRIORITY, be32(PRIORITY));
       });
-      writer.bytes(nft.NFTA_CHAIN_POLICY, be32(nft.NF_ACCEPT)).text(nft.NFTA_CHAIN_TYPE, 'nat');
+      writer.bytes(nft.NFTA_CHAIN_POLICY, be32(NF_ACCEPT)).text(nft.NFTA_CHAIN_TYPE, 'nat');
     }),
     rule('udp'),
     rule('tcp'),
@@ -134,7 +136,7 @@ class Expressions {
 
   translate(): this {
     return this.#add('nat', (data) => {
-      data.bytes(nft.NFTA_NAT_TYPE, be32(nft.NFT_NAT_DNAT)).bytes(nft.NFTA_NAT_FAMILY, be32(nfnl.NFPROTO_IPV4));
+      data.bytes(nft.NFTA_NAT_TYPE, be32(nft.NFT_NAT_DNAT)).bytes(nft.NFTA_NAT_FAMILY, be32(NFPROTO_IPV4));
       data.bytes(nft.NFTA_NAT_REG_ADDR_MIN, be32(nft.NFT_REG_1));
       data.bytes(nft.NFTA_NAT_REG_PROTO_MIN, be32(nft.NFT_REG_2));
     });
@@ -154,7 +156,7 @@ function transact(fd: number, requests: readonly Request[]): void {
     const fill = (view: DataView, at: number) => view.setUint16(at + 2, nfnl.NFNL_SUBSYS_NFTABLES);
     return { type, flags: 0, payload: new PayloadWriter().header(nfnl.NFGENMSG_BYTES, fill).payload() };
   };
-  const all = [around(nft.NFNL_MSG_BATCH_BEGIN), ...requests, around(nft.NFNL_MSG_BATCH_END)];
+  const all = [around(nfnl.NFNL_MSG_BATCH_BEGIN), ...requests, around(nfnl.NFNL_MSG_BATCH_END)];
   const datagram = new Uint8Array(all.reduce((bytes, each) => bytes + messageBytes(each), 0));
   let at = 0;
   all.forEach((each, sequence) => {

@@ -3,6 +3,7 @@ import { type Family, formatIp, ipOfBytes } from '../../core/ip.ts';
 import { AF, AF_OF } from '../native/socket.ts';
 import { AttributeReader, PayloadWriter } from './attributes.ts';
 import type { Message, Request } from './message.ts';
+import { IPPROTO_TCP } from './uapi/in.ts';
 import { NLM_F_DUMP } from './uapi/netlink.ts';
 import * as diag from './uapi/sock-diag.ts';
 
@@ -64,7 +65,7 @@ function request(family: number, states: number, id: Iterable<number>): Uint8Arr
   return new PayloadWriter()
     .header(diag.DIAG_REQUEST_BYTES, (view, at) => {
       view.setUint8(at, family);
-      view.setUint8(at + 1, diag.IPPROTO_TCP);
+      view.setUint8(at + 1, IPPROTO_TCP);
       view.setUint8(at + 2, 1 << (diag.INET_DIAG_INFO - 1));
       view.setUint32(at + 4, states, true);
       for (const [nth, byte] of [...id].entries()) view.setUint8(at + 8 + nth, byte);

@@ -8,7 +8,7 @@ import { LOOPBACK, ROUTE_PROTOCOL } from '../../core/host-state.ts';
 import { familyOf, parseIp } from '../../core/ip.ts';
 import { isNetworkNamespace, isUplink } from '../../core/plan/naming.ts';
 import type { HostFacts } from '../../ports/host.ts';
-import type { LinkAddress, RoutingAnswer, RoutingQuestion, Way } from '../netlink/host-routing.ts';
+import type { LinkAddress, RoutingAnswer, RoutingQuestion, Way } from '../kernel/host-routing.ts';
 import * as ifa from '../netlink/uapi/if-addr.ts';
 import { RTN_LOCAL, RTPROT_KERNEL, RTPROT_RA } from '../netlink/uapi/rtnetlink.ts';
 import { findBindProblem } from './port-binding.ts';

@@ -22,8 +22,8 @@ import {
 } from '../../core/wireguard/state.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { Wireguard } from '../../ports/wireguard.ts';
+import type { PlaceLink, PlaceSeen, PlaceStep, StepRefusal } from '../kernel/wireguard-place.ts';
 import type { DeviceChange, PeerChange } from '../netlink/wireguard.ts';
-import type { PlaceLink, PlaceSeen, PlaceStep, StepRefusal } from '../netlink/wireguard-place.ts';
 import type { OwnUnitDeps } from '../own-unit.ts';
 import { WireguardChanges } from './changes.ts';
 import { WireguardGo } from './go-process.ts';

@@ -3,7 +3,7 @@
 import { decode, encode, RECURSION_AVAILABLE } from 'dns-packet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SocketListeners } from '../../../src/adapters/dns/listeners.ts';
-import { askRouting } from '../../../src/adapters/netlink/host-routing.ts';
+import { askRouting } from '../../../src/adapters/kernel/host-routing.ts';
 import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
 import { parseCidr } from '../../../src/core/cidr.ts';
 import { SERVICE_ADDRESS } from '../../../src/core/host-state.ts';

@@ -1,6 +1,6 @@
 /** Routes and addresses of the host's own that stand before overlayd's: what is said of them. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { askRouting } from '../../../src/adapters/netlink/host-routing.ts';
+import { askRouting } from '../../../src/adapters/kernel/host-routing.ts';
 import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
 import { ReturnWays } from '../../../src/agent/host/return-ways.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';

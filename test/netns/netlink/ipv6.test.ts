@@ -17,7 +17,6 @@ import {
   setAddrGenMode,
   setLink,
 } from '../../../src/adapters/netlink/link.ts';
-import { decodeNetconf, getNetconf } from '../../../src/adapters/netlink/namespace-id.ts';
 import {
   decodeNeighbour,
   deleteFdb,
@@ -27,6 +26,7 @@ import {
   replaceFdb,
   replaceNeighbour,
 } from '../../../src/adapters/netlink/neighbour.ts';
+import { decodeNetconf, getNetconf } from '../../../src/adapters/netlink/netconf.ts';
 import {
   decodeRoute,
   deleteRoute,

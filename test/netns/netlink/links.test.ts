@@ -16,7 +16,6 @@ import {
 import { setFeatures, setNoArp } from '../../../src/adapters/netlink/link-features.ts';
 import { NetlinkSocket } from '../../../src/adapters/netlink/socket.ts';
 import { ETHTOOL_GENL_NAME } from '../../../src/adapters/netlink/uapi/ethtool.ts';
-import { IFF_LOOPBACK, IFF_NOARP, IFF_UP } from '../../../src/adapters/netlink/uapi/if-link.ts';
 import { NETLINK_GENERIC } from '../../../src/adapters/netlink/uapi/netlink.ts';
 import { type Row, TestNamespace } from './namespace.ts';
 import { makeNetwork } from './network.ts';
@@ -161,7 +160,8 @@ function asIproute(link: LinkMessage, nameOf: ReadonlyMap<number, string>) {
   };
 }
 
-const FLAGS = { UP: IFF_UP, LOOPBACK: IFF_LOOPBACK, NOARP: IFF_NOARP, LOWER_UP: 0x1_0000 };
+/** `linux/if.h` */
+const FLAGS = { UP: 0x1, LOOPBACK: 0x8, NOARP: 0x80, LOWER_UP: 0x1_0000 };
 
 function told(row: Row): ReturnType<typeof asIproute> {
   const info = (row.linkinfo ?? {}) as Readonly<Record<string, Row & string>>;

@@ -11,14 +11,7 @@ import {
   setBridgePort,
   setLink,
 } from '../../../src/adapters/netlink/link.ts';
-import {
-  decodeNetconf,
-  decodeNsid,
-  dumpNsids,
-  getNetconf,
-  getNsid,
-  newNsid,
-} from '../../../src/adapters/netlink/namespace-id.ts';
+import { decodeNsid, getNsid, newNsid } from '../../../src/adapters/netlink/namespace-id.ts';
 import {
   decodeNeighbour,
   deleteFdb,
@@ -28,6 +21,7 @@ import {
   replaceFdb,
   replaceNeighbour,
 } from '../../../src/adapters/netlink/neighbour.ts';
+import { decodeNetconf, getNetconf } from '../../../src/adapters/netlink/netconf.ts';
 import { decodeGeneration, getGeneration } from '../../../src/adapters/netlink/nftables.ts';
 import {
   decodeRoute,
@@ -210,7 +204,7 @@ describe('what is made', () => {
       const outcomes = socket.request([newNsid(fd, 4711), newNsid(fd, 4712)]);
       expect(outcomes).toEqual([{ ok: true }, expect.objectContaining({ ok: false, code: 'EEXIST' })]);
       expect(socket.get(getNsid(fd), decodeNsid)).toBe(4711);
-      expect(socket.dump(dumpNsids(), decodeNsid)).toEqual([4711]);
+      expect(space.ip('netns', 'list-id')).toMatch(/^nsid 4711\b.*\n$/);
     } finally {
       closeSync(fd);
     }

@@ -23,8 +23,8 @@ import {
 import { getTable } from '../../../src/adapters/netlink/nftables.ts';
 import { deleteRoute, replaceRoute } from '../../../src/adapters/netlink/route.ts';
 import { NetlinkSocket } from '../../../src/adapters/netlink/socket.ts';
+import { NFPROTO_INET } from '../../../src/adapters/netlink/uapi/netfilter.ts';
 import { NETLINK_NETFILTER } from '../../../src/adapters/netlink/uapi/netlink.ts';
-import { NFPROTO_INET } from '../../../src/adapters/netlink/uapi/nfnetlink.ts';
 import { TestNamespace } from './namespace.ts';
 import { BRIDGE, done, INSIDE, MTU, makeNetwork, PORT, TUNNEL } from './network.ts';
 

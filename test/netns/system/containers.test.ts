@@ -1,6 +1,6 @@
 /** Containers and facts of a host, against real namespaces. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { askRouting } from '../../../src/adapters/netlink/host-routing.ts';
+import { askRouting } from '../../../src/adapters/kernel/host-routing.ts';
 import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
 import { Lab } from '../../lab/lab.ts';
 import { openKernel } from '../kernel/kernel-host.ts';

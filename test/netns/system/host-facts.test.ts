@@ -1,6 +1,6 @@
 /** What a host's kernel tells of its addresses, routes and MTU of IPv6. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { askRouting } from '../../../src/adapters/netlink/host-routing.ts';
+import { askRouting } from '../../../src/adapters/kernel/host-routing.ts';
 import { createHostFacts } from '../../../src/adapters/system/host-facts.ts';
 import type { HostFacts } from '../../../src/ports/host.ts';
 import type { Host } from '../../lab/host.ts';

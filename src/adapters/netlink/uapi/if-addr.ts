@@ -7,7 +7,6 @@ export const IFADDRMSG_BYTES = 8;
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
 export const IFA_LABEL = 3;
-export const IFA_BROADCAST = 4;
 /** All of the flags; the header has room for eight of them. */
 export const IFA_FLAGS = 8;
 

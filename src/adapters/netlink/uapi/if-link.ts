@@ -1,11 +1,7 @@
-/** Numbers by the names of the kernel's headers `linux/if_link.h`, `linux/if.h`, `linux/if_bridge.h`, `linux/veth.h`. */
+/** Numbers by the names of the kernel's header `linux/if_link.h`, and what messages of links have of `linux/if.h` and others. */
 
-/** `struct ifinfomsg`: family (u8), pad, type (u16), index (i32), flags (u32), change (u32). */
-export const IFINFOMSG_BYTES = 16;
-
+// Flags of `struct ifinfomsg` (linux/if.h).
 export const IFF_UP = 0x1;
-export const IFF_LOOPBACK = 0x8;
-export const IFF_RUNNING = 0x40;
 export const IFF_NOARP = 0x80;
 
 export const IFLA_ADDRESS = 1;
@@ -16,7 +12,6 @@ export const IFLA_LINK = 5;
 export const IFLA_MASTER = 10;
 /** Of a bridge port, in messages of family `AF_BRIDGE`: `IFLA_BRPORT_*`. */
 export const IFLA_PROTINFO = 12;
-export const IFLA_OPERSTATE = 16;
 export const IFLA_LINKINFO = 18;
 export const IFLA_AF_SPEC = 26;
 export const IFLA_GROUP = 27;
@@ -37,7 +32,6 @@ export const IFLA_INFO_SLAVE_DATA = 5;
 
 // IFLA_INFO_DATA of kind "vxlan".
 export const IFLA_VXLAN_ID = 1;
-export const IFLA_VXLAN_GROUP = 2;
 export const IFLA_VXLAN_LOCAL = 4;
 export const IFLA_VXLAN_TTL = 5;
 export const IFLA_VXLAN_LEARNING = 7;
@@ -54,7 +48,7 @@ export const IFLA_VXLAN_UDP_ZERO_CSUM6_RX = 20;
 export const IFLA_BR_STP_STATE = 5;
 export const IFLA_BR_MCAST_SNOOPING = 23;
 
-/** In IFLA_INFO_DATA of kind "veth": `struct ifinfomsg` and attributes of the other end. */
+/** In IFLA_INFO_DATA of kind "veth": `struct ifinfomsg` and attributes of the other end (`linux/veth.h`). */
 export const VETH_INFO_PEER = 1;
 
 // IFLA_INFO_SLAVE_DATA of kind "bridge", and IFLA_PROTINFO.
@@ -69,13 +63,15 @@ export const IFLA_BRPORT_ISOLATED = 33;
 export const IFLA_BRPORT_LOCKED = 39;
 
 // Nested in IFLA_AF_SPEC, below the family's number.
-/** `net.ipv6.conf` of the link, an array of i32 by `DEVCONF_*` (`linux/ipv6.h`). */
+/** `net.ipv6.conf` of the link, an array of i32 by `DEVCONF_*`. */
 export const IFLA_INET6_CONF = 2;
 export const IFLA_INET6_ADDR_GEN_MODE = 8;
 
+/** No IPv6 address is made when the link comes up. */
+export const IN6_ADDR_GEN_MODE_NONE = 1;
+
+// Places in IFLA_INET6_CONF (linux/ipv6.h).
 export const DEVCONF_FORWARDING = 0;
 export const DEVCONF_MTU6 = 2;
 export const DEVCONF_ACCEPT_RA = 3;
 export const DEVCONF_DISABLE_IPV6 = 26;
-/** No IPv6 address is made when the link comes up. */
-export const IN6_ADDR_GEN_MODE_NONE = 1;

@@ -8,15 +8,13 @@ export const NDA_LLADDR = 2;
 export const NDA_VLAN = 5;
 /** Big endian. */
 export const NDA_PORT = 6;
-export const NDA_VNI = 7;
 export const NDA_IFINDEX = 8;
 export const NDA_MASTER = 9;
 
 export const NTF_SELF = 0x02;
 export const NTF_MASTER = 0x04;
-export const NTF_EXT_LEARNED = 0x10;
-export const NTF_STICKY = 0x40;
 
+// States: all that a row may have.
 export const NUD_INCOMPLETE = 0x01;
 export const NUD_REACHABLE = 0x02;
 export const NUD_STALE = 0x04;

@@ -1,19 +1,17 @@
-/** Numbers of netlink(7) by the names of the kernel's headers: `linux/netlink.h`, `linux/socket.h`. */
+/** Numbers of netlink(7) by the names of the kernel's header `linux/netlink.h`. */
 
 /** Protocols of `AF_NETLINK`. */
 export const NETLINK_ROUTE = 0;
+export const NETLINK_SOCK_DIAG = 4;
 export const NETLINK_NETFILTER = 12;
 export const NETLINK_GENERIC = 16;
 
 /** `struct nlmsghdr`: length, type (u16), flags (u16), sequence number, port id. */
 export const NLMSG_HDRLEN = 16;
-export const NLMSG_ALIGNTO = 4;
 
 // Types of messages that every protocol has.
-export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
-export const NLMSG_OVERRUN = 4;
 
 // Flags of all messages.
 export const NLM_F_REQUEST = 0x01;
@@ -48,7 +46,6 @@ export const NLMSGERR_ATTR_MISS_TYPE = 5;
 
 // Options of the socket, level `SOL_NETLINK`.
 export const NETLINK_ADD_MEMBERSHIP = 1;
-export const NETLINK_DROP_MEMBERSHIP = 2;
 /** Messages of groups from every namespace that has an id in the socket's own; the id comes as control message. */
 export const NETLINK_LISTEN_ALL_NSID = 8;
 export const NETLINK_CAP_ACK = 10;

@@ -1,15 +1,30 @@
-/**
- * Numbers by the names of the kernel's headers `linux/netfilter/nf_tables.h`, `linux/netfilter/nfnetlink.h` and
- * `linux/netfilter.h`, as far as a table with rules takes; what tells of changes is in `nfnetlink.ts`. All 32-bit values of nftables
- * are big endian.
- */
+/** Numbers by the names of the kernel's header `linux/netfilter/nf_tables.h`. All 32-bit values of nftables are big endian. */
 
-// Around the messages of one transaction; their resource id is the subsystem's.
-export const NFNL_MSG_BATCH_BEGIN = 0x10;
-export const NFNL_MSG_BATCH_END = 0x11;
+// Types of messages, in the lower byte beside the subsystem's number: all up to the last that is looked for.
+export const NFT_MSG_NEWTABLE = 0;
+export const NFT_MSG_GETTABLE = 1;
+export const NFT_MSG_DELTABLE = 2;
+export const NFT_MSG_NEWCHAIN = 3;
+export const NFT_MSG_GETCHAIN = 4;
+export const NFT_MSG_DELCHAIN = 5;
+export const NFT_MSG_NEWRULE = 6;
+export const NFT_MSG_GETRULE = 7;
+export const NFT_MSG_DELRULE = 8;
+export const NFT_MSG_NEWSET = 9;
+export const NFT_MSG_GETSET = 10;
+export const NFT_MSG_DELSET = 11;
+export const NFT_MSG_NEWSETELEM = 12;
+export const NFT_MSG_GETSETELEM = 13;
+export const NFT_MSG_DELSETELEM = 14;
+export const NFT_MSG_NEWGEN = 15;
+export const NFT_MSG_GETGEN = 16;
 
-export const NF_INET_LOCAL_OUT = 3;
-export const NF_ACCEPT = 1;
+/** The table's name; one number in messages of tables, chains, rules, sets and elements. */
+export const NFTA_TABLE_NAME = 1;
+/** `NFT_TABLE_F_*` (dormant, owner, persist); big endian. */
+export const NFTA_TABLE_FLAGS = 2;
+/** How often the namespace's tables were changed; big endian. */
+export const NFTA_GEN_ID = 1;
 
 export const NFT_TABLE_F_OWNER = 2;
 

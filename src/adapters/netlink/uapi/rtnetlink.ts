@@ -3,7 +3,6 @@
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
-export const RTM_SETLINK = 19;
 export const RTM_NEWADDR = 20;
 export const RTM_DELADDR = 21;
 export const RTM_GETADDR = 22;
@@ -14,7 +13,6 @@ export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
 export const RTM_NEWNETCONF = 80;
-export const RTM_DELNETCONF = 81;
 export const RTM_GETNETCONF = 82;
 export const RTM_NEWNSID = 88;
 export const RTM_DELNSID = 89;
@@ -32,12 +30,17 @@ export const RTNLGRP_IPV4_NETCONF = 24;
 export const RTNLGRP_IPV6_NETCONF = 25;
 export const RTNLGRP_NSID = 28;
 
+/** `struct rtgenmsg` (family, u8), padded to four bytes. */
+export const RTGENMSG_BYTES = 4;
+
+/** `struct ifinfomsg`: family (u8), pad, type (u16), index (i32), flags (u32), change (u32). */
+export const IFINFOMSG_BYTES = 16;
+
 /** `struct rtmsg`: family, dst_len, src_len, tos, table, protocol, scope, type (u8 each), flags (u32). */
 export const RTMSG_BYTES = 12;
 
 export const RTA_DST = 1;
 export const RTA_SRC = 2;
-export const RTA_IIF = 3;
 export const RTA_OIF = 4;
 export const RTA_GATEWAY = 5;
 export const RTA_PRIORITY = 6;
@@ -48,14 +51,19 @@ export const RTA_TABLE = 15;
 
 export const RTAX_MTU = 2;
 
+// What becomes of packets: all that a route may say.
 export const RTN_UNSPEC = 0;
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
 export const RTN_BROADCAST = 3;
+export const RTN_ANYCAST = 4;
+export const RTN_MULTICAST = 5;
 export const RTN_BLACKHOLE = 6;
 export const RTN_UNREACHABLE = 7;
 export const RTN_PROHIBIT = 8;
 export const RTN_THROW = 9;
+export const RTN_NAT = 10;
+export const RTN_XRESOLVE = 11;
 
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;

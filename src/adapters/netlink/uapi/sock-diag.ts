@@ -1,10 +1,9 @@
-/** Numbers by the names of the kernel's headers `linux/sock_diag.h`, `linux/inet_diag.h` and `net/tcp_states.h`. */
+/** Numbers by the names of the kernel's headers `linux/sock_diag.h`, `linux/inet_diag.h` and `linux/tcp.h`. */
 
-export const NETLINK_SOCK_DIAG = 4;
 export const SOCK_DIAG_BY_FAMILY = 20;
 export const SOCK_DESTROY = 21;
 
-export const IPPROTO_TCP = 6;
+// States of a socket (net/tcp_states.h).
 export const TCP_ESTABLISHED = 1;
 export const TCP_CLOSE_WAIT = 8;
 
@@ -16,7 +15,7 @@ export const DIAG_REQUEST_BYTES = 8 + SOCKID_BYTES;
 export const DIAG_ID_AT = 4;
 export const DIAG_MESSAGE_BYTES = DIAG_ID_AT + SOCKID_BYTES + 20;
 
-/** An attribute of the answer, `struct tcp_info` (`linux/tcp.h`); asked for by the bit before it. */
+/** An attribute of the answer, `struct tcp_info`; asked for by the bit before it. */
 export const INET_DIAG_INFO = 2;
 /** Where in it milliseconds stand since data came last, and since anything was acknowledged (u32 each). */
 export const TCPI_LAST_DATA_RECV_AT = 52;

@@ -12,13 +12,14 @@ import {
   messagesOf,
   type Request,
 } from '../../../../src/adapters/netlink/message.ts';
-import { decodeNetconf, newNsid } from '../../../../src/adapters/netlink/namespace-id.ts';
+import { newNsid } from '../../../../src/adapters/netlink/namespace-id.ts';
 import {
   deleteFdb,
   deleteNeighbour,
   replaceFdb,
   replaceNeighbour,
 } from '../../../../src/adapters/netlink/neighbour.ts';
+import { decodeNetconf } from '../../../../src/adapters/netlink/netconf.ts';
 import { deleteRoute, replaceRoute } from '../../../../src/adapters/netlink/route.ts';
 import * as nd from '../../../../src/adapters/netlink/uapi/neighbour.ts';
 import * as rt from '../../../../src/adapters/netlink/uapi/rtnetlink.ts';

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { PlaceLink, PlaceSeen, PlaceStep, StepRefusal } from '../../../../src/adapters/netlink/wireguard-place.ts';
+import type { PlaceLink, PlaceSeen, PlaceStep, StepRefusal } from '../../../../src/adapters/kernel/wireguard-place.ts';
 import { systemClock } from '../../../../src/adapters/system/time.ts';
 import { generatePrivateKey, keyBytes, publicKeyOf } from '../../../../src/adapters/wireguard/keys.ts';
 import { createWireguard } from '../../../../src/adapters/wireguard/wireguard.ts';

@@ -2,7 +2,7 @@
  * What is asked of the kernel's thread for WireGuard, and what it tells: plain values. The place is the namespace that holds
  * the devices; what is made by a backend outside of the kernel is moved there.
  */
-import type { DeviceChange, DeviceMessage } from './wireguard.ts';
+import type { DeviceChange, DeviceMessage } from '../netlink/wireguard.ts';
 
 /** A link of the place. */
 export interface PlaceLink {

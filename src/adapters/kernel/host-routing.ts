@@ -4,12 +4,12 @@
  */
 import { kindOf } from '../../core/cidr.ts';
 import { AF } from '../native/socket.ts';
-import { decodeAddress, dumpAddresses } from './address.ts';
-import { parseAddress } from './attributes.ts';
-import { decodeLink, dumpLinks } from './link.ts';
-import { decodeRoute, dumpRoutes, lookUpRoute, type RouteMessage } from './route.ts';
-import { NetlinkSocket } from './socket.ts';
-import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, RTM_F_CLONED } from './uapi/rtnetlink.ts';
+import { decodeAddress, dumpAddresses } from '../netlink/address.ts';
+import { parseAddress } from '../netlink/attributes.ts';
+import { decodeLink, dumpLinks } from '../netlink/link.ts';
+import { decodeRoute, dumpRoutes, lookUpRoute, type RouteMessage } from '../netlink/route.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, RTM_F_CLONED } from '../netlink/uapi/rtnetlink.ts';
 
 export interface RoutingQuestion {
   readonly addresses?: boolean;
