@@ -1,13 +1,23 @@
-/** Messages that Linux 6.18 sent, byte for byte, and what they mean. */
+/** Messages that Linux 6.18 sent (recorded by `test/netns/netlink/record.ts`), byte for byte, and what they mean. */
 import { describe, expect, it } from 'vitest';
 import { decodeAddress, isInUse } from '../../../../src/adapters/netlink/address.ts';
+import { AttributeReader, viewOf } from '../../../../src/adapters/netlink/attributes.ts';
+import { decodeFlow, deleteFlow, flowAddress } from '../../../../src/adapters/netlink/conntrack.ts';
 import { decodeLink } from '../../../../src/adapters/netlink/link.ts';
-import { decodeError, type Message, messagesOf } from '../../../../src/adapters/netlink/message.ts';
+import { decodeDone, decodeError, type Message, messagesOf } from '../../../../src/adapters/netlink/message.ts';
 import { decodeNsid } from '../../../../src/adapters/netlink/namespace-id.ts';
 import { decodeNeighbour } from '../../../../src/adapters/netlink/neighbour.ts';
 import { decodeNetconf } from '../../../../src/adapters/netlink/netconf.ts';
 import { decodeGeneration, decodeTableEvent } from '../../../../src/adapters/netlink/nftables.ts';
 import { decodeRoute } from '../../../../src/adapters/netlink/route.ts';
+import { IPPROTO_UDP } from '../../../../src/adapters/netlink/uapi/in.ts';
+import { NLMSG_DONE } from '../../../../src/adapters/netlink/uapi/netlink.ts';
+import { NFGENMSG_BYTES } from '../../../../src/adapters/netlink/uapi/nfnetlink.ts';
+import {
+  CTA_ID,
+  CTA_TUPLE_ORIG,
+  IPCTNL_MSG_CT_DELETE,
+} from '../../../../src/adapters/netlink/uapi/nfnetlink-conntrack.ts';
 import * as rt from '../../../../src/adapters/netlink/uapi/rtnetlink.ts';
 import recorded from '../../../fixtures/netlink-messages.json' with { type: 'json' };
 
@@ -18,6 +28,8 @@ const one = (name: keyof typeof recorded): Message => {
   return messages[0]!;
 };
 
+/** What a dump tells of an entry (`IPCTNL_MSG_CT_NEW`). */
+const IPCTNL_MSG_CT_NEW = 0;
 const NEITHER = { hairpin: false, isolated: false, neighbourSuppression: false };
 
 describe('links', () => {
@@ -174,11 +186,37 @@ it('changes of tables', () => {
   expect(decodeTableEvent(one('generation'))).toBeUndefined();
 });
 
-it('acknowledgements, and refusals in the kernel’s words', () => {
-  expect(decodeError(one('acknowledgement'))).toEqual({ errno: 0, text: '' });
-  const refused = { errno: 22, text: 'mtu greater than device maximum' };
+it('acknowledgements, and refusals in the kernel’s words, or by what they are about', () => {
+  const nothing = { text: '', refusedAt: undefined, missing: undefined };
+  expect(decodeError(one('acknowledgement'))).toEqual({ ...nothing, errno: 0 });
+  const refused = { ...nothing, errno: 22, text: 'mtu greater than device maximum' };
   expect(decodeError(one('error: capped'))).toEqual(refused);
   expect(decodeError(one('error: not capped'))).toEqual(refused);
+  // The name of the table, behind both headers.
+  expect(decodeError(one('error: attribute'))).toEqual({ ...nothing, errno: 2, refusedAt: 20 });
+  const end = one('done: error');
+  expect(end.type).toBe(NLMSG_DONE);
+  expect(decodeDone(end)).toEqual({ ...nothing, errno: 2, text: 'ipv4: FIB table does not exist' });
+});
+
+it.each([
+  ['flow', '127.0.0.1', 2],
+  ['ipv6 flow', '::1', 10],
+] as const)('%s of a datagram, and what deletes it', (name, address, family) => {
+  const message = one(name);
+  expect(decodeFlow(message)).toEqual({
+    protocol: IPPROTO_UDP,
+    source: flowAddress(address),
+    answerer: flowAddress(address),
+  });
+  // The header, the tuple of its beginning, and its id.
+  const { type, payload } = deleteFlow(message);
+  expect(type).toBe(message.type - IPCTNL_MSG_CT_NEW + IPCTNL_MSG_CT_DELETE);
+  expect(payload[0]).toBe(family);
+  const named = new AttributeReader(viewOf(payload), NFGENMSG_BYTES, payload.length);
+  const types: number[] = [];
+  while (named.next()) types.push(named.type);
+  expect(types.sort()).toEqual([CTA_TUPLE_ORIG, CTA_ID].sort());
 });
 
 describe('of IPv6', () => {
