@@ -6,6 +6,7 @@ import { NETLINK_NETFILTER } from '../netlink/uapi/netlink.ts';
 import { insideNamespace } from './namespace.ts';
 import { AF, closeDescriptor, openSocket, SOCK } from './socket.ts';
 import { loadLibrary, readString } from './system-call.ts';
+import { undisturbed } from './undisturbed.ts';
 
 const SONAME = 'libnftables.so.1';
 const NFT_CTX_DEFAULT = 0;
@@ -137,7 +138,8 @@ function runInside(
     nft.bufferOutput(context);
     nft.bufferErrors(context);
     nft.setOutput(context, outputFlags);
-    const ok = nft.run(context, text) === 0;
+    // It says `Interrupted system call` where a signal came while it looked for more answers, of what the kernel has done.
+    const ok = undisturbed(() => nft.run(context, text)) === 0;
     return { ok, output: readString(nft.output(context)), errors: readString(nft.errors(context)) };
   });
 }

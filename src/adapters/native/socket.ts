@@ -155,12 +155,12 @@ export class PollSet {
     });
   }
 
-  /** Blocks for so long at most; -1: for ever. Returns the positions of those that are ready, none in time. */
+  /** Blocks for so long at most; -1: for ever. Returns the positions of those that are ready; none in time, or a signal came. */
   wait(timeoutMs: number): number[] {
     const entries = this.#entries;
     const count = entries.length / 2;
     for (let at = 0; at < count; at++) entries[2 * at + 1] = POLL.IN;
-    if (call('poll', native.poll, [entries, count, timeoutMs]) === 0) return [];
+    if (!callOnce('poll', native.poll, [entries, count, timeoutMs])) return [];
     const ready: number[] = [];
     for (let at = 0; at < count; at++) if (entries[2 * at + 1]! >>> 16 !== 0) ready.push(at);
     return ready;

@@ -99,11 +99,16 @@ export function call(name: string, native: NativeFunction, args: readonly Argume
   }
 }
 
-/** As {@link call}, for what must not be repeated: it is done also when a signal came in between, as close(2) is. */
-export function callOnce(name: string, native: NativeFunction, args: readonly Argument[]): void {
-  if (native(...args) !== -1) return;
+/**
+ * As {@link call}, for what must not be repeated: it is done also when a signal came in between, as close(2) is, or would wait
+ * as long as before, as poll(2) would. Undefined: a signal came.
+ */
+export function callOnce(name: string, native: NativeFunction, args: readonly Argument[]): number | undefined {
+  const result = native(...args);
+  if (result !== -1) return result;
   const errno = koffi.errno();
   if (errno !== EINTR) throw systemCallError(name, errno);
+  return undefined;
 }
 
 /** As {@link call}, for calls that would have to wait: undefined when there is nothing (`EAGAIN`). */

@@ -39,7 +39,7 @@ export interface Transport {
   nextLength(): number | undefined;
   /** Takes the next datagram, as much of it as there is room for. Returns how much that is; undefined: none waits. */
   receive(into: Uint8Array): number | undefined;
-  /** Blocks until one waits, for so long at most. */
+  /** Blocks until one waits, for so long at most, or a signal comes. */
   wait(timeoutMs: number): void;
   /** As of `linkIndex` and `hasLink`, which ask by the same socket. */
   indexOf(name: string): number | undefined;
