@@ -132,7 +132,7 @@ export class NetlinkSocket {
   async requestLater(request: Request): Promise<Outcome> {
     const first = this.#sequence + 1;
     const end = encodeMessage(request, nl.NLM_F_REQUEST | nl.NLM_F_ACK, this.#next(), this.#buffers.out, 0);
-    await this.#transport.sendLater(this.#buffers.out.subarray(0, end));
+    await this.#sendLater(this.#buffers.out.subarray(0, end));
     return this.#judge(first, [DONE], () => undefined)[0]!;
   }
 
@@ -148,10 +148,12 @@ export class NetlinkSocket {
 
   /** As of `linkIndex`. */
   indexOf(name: string): number | undefined {
+    this.#checkOpen();
     return this.#transport.indexOf(name);
   }
 
   hasIndex(index: number): boolean {
+    this.#checkOpen();
     return this.#transport.hasIndex(index);
   }
 
@@ -175,7 +177,7 @@ export class NetlinkSocket {
   ): Promise<T[]> {
     for (let tried = 0; tried < MOST_DUMPS; tried++) {
       const sequence = this.#next();
-      await this.#transport.sendLater(this.#encodeDump(request, sequence));
+      await this.#sendLater(this.#encodeDump(request, sequence));
       const rows = this.#readDump(sequence, decode, none);
       if (rows) return rows;
     }
@@ -312,7 +314,7 @@ export class NetlinkSocket {
 
   /** What the system says of the socket itself; `ENOBUFS` is an answer. */
   #guard<T>(task: () => T): T | 'ENOBUFS' {
-    if (this.#closed) throw this.#failed('the socket is closed');
+    this.#checkOpen();
     try {
       return task();
     } catch (error) {
@@ -336,6 +338,20 @@ export class NetlinkSocket {
   #send(length: number): void {
     const sent = this.#guard(() => this.#transport.send(this.#buffers.out.subarray(0, length)));
     if (sent === 'ENOBUFS') throw this.#broken('the kernel has no memory for the request');
+  }
+
+  async #sendLater(datagram: Uint8Array): Promise<void> {
+    this.#checkOpen();
+    try {
+      await this.#transport.sendLater(datagram);
+    } catch (error) {
+      throw this.#broken((error as Error).message, error);
+    }
+  }
+
+  /** The descriptor may be somebody else's already. */
+  #checkOpen(): void {
+    if (this.#closed) throw this.#failed('the socket is closed');
   }
 
   /** What may still be answered would be taken for the answer to something else, or hold up the next dump. */

@@ -119,6 +119,7 @@ describe.each(WAYS)('%s', (_, dump) => {
     await expect(dump(socket)).rejects.toEqual(failure(/its answers were lost/));
     expect([socket.closed, transport.closed]).toEqual([true, true]);
     await expect(dump(socket)).rejects.toEqual(failure(/the socket is closed/));
+    expect(transport.sent).toHaveLength(1);
   });
 
   it('takes a datagram of whatever length', async () => {
@@ -136,6 +137,21 @@ describe.each(WAYS)('%s', (_, dump) => {
       datagram(row(sequence, 4), end(sequence)),
     ]);
     expect(await dump(socket)).toEqual([4]);
+  });
+});
+
+describe('what another thread does', () => {
+  const later = [
+    ['dumpLater', (socket: NetlinkSocket) => socket.dumpLater(request, readRow)],
+    ['requestLater', (socket: NetlinkSocket) => socket.requestLater(request)],
+  ] as const;
+
+  it.each(later)('is said when it cannot send (%s), and the socket is closed', async (_, ask) => {
+    const { socket, transport } = open(() => {
+      throw new Error('send failed');
+    });
+    await expect(ask(socket)).rejects.toEqual(failure(/: send failed/));
+    expect(transport.closed).toBe(true);
   });
 });
 
@@ -234,6 +250,16 @@ describe('a socket', () => {
     });
     expect(() => socket.request([request])).toThrow(failure(/no memory for the request|EBADF/));
     expect(transport.closed).toBe(true);
+  });
+
+  it('that is closed is asked for nothing more: its descriptor may be another one’s', async () => {
+    const { socket, transport } = open(() => []);
+    socket.close();
+    expect(() => socket.request([request])).toThrow(failure(/the socket is closed/));
+    expect(() => socket.indexOf('lo')).toThrow(failure(/the socket is closed/));
+    expect(() => socket.hasIndex(1)).toThrow(failure(/the socket is closed/));
+    await expect(socket.requestLater(request)).rejects.toEqual(failure(/the socket is closed/));
+    expect(transport.sent).toEqual([]);
   });
 
   it('tells what the kernel answered later as well', async () => {
