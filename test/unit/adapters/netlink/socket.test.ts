@@ -236,6 +236,37 @@ describe('requests', () => {
   });
 });
 
+describe('many requests of one type', () => {
+  const rows = { type: ROW, flags: 0, count: 5, most: 4 };
+  const write = (position: number, view: DataView, at: number) => {
+    view.setUint32(at, position, true);
+    return at + 4;
+  };
+
+  it('fail by their positions, whichever datagram they went in', () => {
+    const written: number[] = [];
+    const { socket } = open((requests) => {
+      written.push(...requests.map(readRow));
+      const refused = requests.filter((each) => [1, 4].includes(readRow(each))).map((each) => acknowledge(each, EPERM));
+      return [datagram(...refused, acknowledge(requests.at(-1)!, readRow(requests.at(-1)!) === 4 ? EPERM : 0))];
+    }, 3 * 4096);
+    expect([...socket.requestMany(rows, write)].map(([position, { code }]) => [position, code])).toEqual([
+      [1, 'EPERM'],
+      [4, 'EPERM'],
+    ]);
+    expect(written).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('of which answers were lost are none that were done', () => {
+    const { socket, transport } = open((_, nth) => [nth === 0 ? systemError('ENOBUFS') : datagram()]);
+    const failures = socket.requestMany(rows, write);
+    expect([...failures.values()].map(({ code }) => code)).toEqual(Array(5).fill('ENOBUFS'));
+    expect(transport.closed).toBe(true);
+    const next = open(() => [systemError('ENOBUFS')], TWO_ANSWERS);
+    expect(() => next.socket.requestMany(rows, write)).toThrow(failure(/the kernel's answer was lost/));
+  });
+});
+
 describe('a socket', () => {
   it('is closed when no answer comes in time: one that is late would be taken for another', () => {
     const transport = new ScriptedTransport(() => []);
