@@ -163,13 +163,17 @@ const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(
 
 /** An IPv4 address as a number, for tables of many rows; −1 when the text from `start` on is not exactly one. */
 export function parseIpv4Number(text: string, start = 0): number {
-  let [value, part, digits, dots] = [0, 0, 0, 0];
+  let value = 0;
+  let part = 0;
+  let digits = 0;
+  let dots = 0;
   for (let at = start; at < text.length; at++) {
     const digit = text.charCodeAt(at) - ZERO;
     if (digit === DOT) {
       if (digits === 0 || dots === 3) return -1;
       value = value * 256 + part;
-      [part, digits] = [0, 0];
+      part = 0;
+      digits = 0;
       dots += 1;
     } else {
       if (!(digit >= 0 && digit <= 9) || (digits > 0 && part === 0)) return -1;

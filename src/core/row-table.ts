@@ -39,6 +39,7 @@ export const OF_DEVICE = 1;
 export const ALL_ZEROS = '00:00:00:00:00:00';
 
 const INITIAL_ROWS = 32;
+const ADDRESS_WORDS = 4;
 
 export function rowCount({ kind, words }: RowTable): number {
   return words.length / ROW_WORDS[kind];
@@ -51,12 +52,17 @@ export class RowWriter<K extends RowKind> {
   readonly #kind: K;
   readonly #links = new Map<string, number>();
   readonly #names = new Map<number, string>();
+  readonly #size: number;
   #words: Uint32Array;
   #length = 0;
+  /** Of thousands of rows most are of the link of the one before, and behind its tunnel end. */
+  #link = { name: '', number: -1 };
+  #end = { text: '', at: 0 };
 
   constructor(kind: K, rows = INITIAL_ROWS) {
     this.#kind = kind;
-    this.#words = new Uint32Array(rows * ROW_WORDS[kind]);
+    this.#size = ROW_WORDS[kind];
+    this.#words = new Uint32Array(rows * this.#size);
   }
 
   table(): RowTable<K> {
@@ -75,8 +81,15 @@ export class RowWriter<K extends RowKind> {
     writeMac(this.#words, at + FDB.mac, mac);
     if (vtep === undefined) return;
     this.#words[at + FDB.owner] = OF_DEVICE;
-    writeAddress(this.#words, at + FDB.vtep, vtep);
+    this.#tunnelEnd(at + FDB.vtep, vtep);
     this.#words[at + FDB.port] = port ?? 0;
+  }
+
+  #tunnelEnd(at: number, text: string): void {
+    const { text: last, at: from } = this.#end;
+    if (text === last) this.#words.copyWithin(at, from, from + ADDRESS_WORDS);
+    else writeAddress(this.#words, at, text);
+    this.#end = { text, at };
   }
 
   /** Mostly the same for one name in all tables: then they are compared as they are. */
@@ -89,21 +102,25 @@ export class RowWriter<K extends RowKind> {
 
   /** Another one, without anything but its link. */
   #row(link: string): number {
-    let number = this.#links.get(link);
-    if (number === undefined) {
-      number = this.#numberOf(link);
-      this.#links.set(link, number);
-      this.#names.set(number, link);
-    }
+    if (this.#link.name !== link || this.#link.number < 0) this.#link = { name: link, number: this.#number(link) };
     const at = this.#length;
-    this.#length += ROW_WORDS[this.#kind];
+    this.#length += this.#size;
     if (this.#length > this.#words.length) {
       const larger = new Uint32Array(2 * this.#length);
       larger.set(this.#words);
       this.#words = larger;
     }
-    this.#words[at] = number;
+    this.#words[at] = this.#link.number;
     return at;
+  }
+
+  #number(link: string): number {
+    const known = this.#links.get(link);
+    if (known !== undefined) return known;
+    const number = this.#numberOf(link);
+    this.#links.set(link, number);
+    this.#names.set(number, link);
+    return number;
   }
 }
 
@@ -121,20 +138,27 @@ export function fdbTable(rows: FdbTable | readonly FdbRow[]): FdbTable {
   return writer.table();
 }
 
+/** The one that was read last: an endpoint's stands in two rows at least, one after the other. */
+let read = { text: '', high: 0, low: 0 };
+
 function writeMac(words: Uint32Array, at: number, text: string): void {
+  if (text !== read.text) read = readMac(text);
+  words[at] = read.high;
+  words[at + 1] = read.low;
+}
+
+function readMac(text: string): typeof read {
   if (text.length !== 17) throw new OverlaydError('internal', `"${text}" is no MAC address`);
-  words[at] = (byteOf(text, 0) << 8) | byteOf(text, 3);
-  words[at + 1] = (byteOf(text, 6) << 24) | (byteOf(text, 9) << 16) | (byteOf(text, 12) << 8) | byteOf(text, 15);
-}
-
-function byteOf(mac: string, at: number): number {
-  return (digitOf(mac, at) << 4) | digitOf(mac, at + 1);
-}
-
-/** Digits, then letters, whose lower bits count from 1 for `a`, upper or lower case. */
-function digitOf(mac: string, at: number): number {
-  const code = mac.charCodeAt(at);
-  return code & 0x40 ? (code & 0x7) + 9 : code & 0xf;
+  let high = 0;
+  let low = 0;
+  for (let digit = 0; digit < 17; digit += digit % 3 === 0 ? 1 : 2) {
+    const code = text.charCodeAt(digit);
+    // Digits, then letters, whose lower bits count from 1 for `a`, upper or lower case.
+    const value = code & 0x40 ? (code & 0x7) + 9 : code & 0xf;
+    if (digit < 5) high = (high << 4) | value;
+    else low = (low << 4) | value;
+  }
+  return { text, high, low };
 }
 
 function writeAddress(words: Uint32Array, at: number, text: string): void {
@@ -164,13 +188,13 @@ export function neighbourAt({ links, words }: NeighbourTable, nth: number): Neig
   return {
     link: links.get(words[at]!) ?? '',
     address: readAddress(words, at + NEIGHBOUR.address),
-    mac: readMac(words, at + NEIGHBOUR.mac),
+    mac: formatMac(words, at + NEIGHBOUR.mac),
   };
 }
 
 export function fdbRowAt({ links, words }: FdbTable, nth: number): FdbRow {
   const at = nth * ROW_WORDS.fdb;
-  const row = { link: links.get(words[at]!) ?? '', mac: readMac(words, at + FDB.mac) };
+  const row = { link: links.get(words[at]!) ?? '', mac: formatMac(words, at + FDB.mac) };
   if (words[at + FDB.owner] !== OF_DEVICE) return row;
   const port = words[at + FDB.port]!;
   return { ...row, vtep: readAddress(words, at + FDB.vtep), port: port === 0 ? undefined : port };
@@ -188,7 +212,7 @@ export function isIpv4(words: Uint32Array, at: number): boolean {
   return words[at + 2] === MAPPED_IPV4 && words[at] === 0 && words[at + 1] === 0;
 }
 
-function readMac(words: Uint32Array, at: number): string {
+function formatMac(words: Uint32Array, at: number): string {
   const value = words[at]! * 2 ** 32 + words[at + 1]!;
   return value
     .toString(16)

@@ -118,7 +118,10 @@ export class NetlinkSocket {
       }
       this.#send(at);
       const outcomes = this.#judge(first, Array<Outcome>(last - from + 1).fill(DONE), () => undefined);
-      for (const [nth, outcome] of outcomes.entries()) if (!outcome.ok) failures.set(from + nth, outcome);
+      for (let nth = 0; nth < outcomes.length; nth++) {
+        const outcome = outcomes[nth]!;
+        if (!outcome.ok) failures.set(from + nth, outcome);
+      }
       // Answers were lost, and the socket with them.
       if (this.#closed && last < count - 1) throw this.#failed(LOST.text);
     }

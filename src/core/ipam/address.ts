@@ -281,8 +281,8 @@ function isWithin(block: Cidr, address: string): boolean {
 function nextAfterLast(space: AddressSpace, range: Cidr): bigint {
   // Of thousands, the texts of those alone are read that may be the last.
   let newest = Number.NEGATIVE_INFINITY;
-  for (const { createdAt } of space.endpoints.values()) newest = Math.max(newest, createdAt);
-  for (const { releasedAt } of space.quarantine.values()) newest = Math.max(newest, releasedAt);
+  for (const { createdAt } of space.endpoints.values()) if (createdAt > newest) newest = createdAt;
+  for (const { releasedAt } of space.quarantine.values()) if (releasedAt > newest) newest = releasedAt;
   const found = lastGiven(space, range, newest);
   // Those may all be of another part of the subnet.
   return (found < 0n ? lastGiven(space, range, Number.NEGATIVE_INFINITY) : found) + 1n;
@@ -292,14 +292,14 @@ function nextAfterLast(space: AddressSpace, range: Cidr): bigint {
 function lastGiven(space: AddressSpace, range: Cidr, since: number): bigint {
   let last = { offset: -1n, at: -1 };
   const consider = (address: string, at: number) => {
-    if (at < last.at || at < since) return;
+    if (at < last.at) return;
     const ip = parseIp(address);
     const offset = ip && offsetOf(range, ip);
     // Within one millisecond the higher address is the later one.
     if (offset !== undefined && (at > last.at || offset > last.offset)) last = { offset, at };
   };
-  for (const [address, { createdAt }] of space.endpoints) consider(address, createdAt);
-  for (const [address, { releasedAt }] of space.quarantine) consider(address, releasedAt);
+  for (const [address, { createdAt }] of space.endpoints) if (createdAt >= since) consider(address, createdAt);
+  for (const [address, { releasedAt }] of space.quarantine) if (releasedAt >= since) consider(address, releasedAt);
   return last.offset;
 }
 

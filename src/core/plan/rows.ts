@@ -17,7 +17,6 @@ import {
   ROW_WORDS,
   type RowTable,
   rowCount,
-  rowsAt,
   rowsOfLinks,
 } from '../row-table.ts';
 import type { Rows } from './wanted.ts';
@@ -105,25 +104,42 @@ const right = new WeakMap<RowTable, RowTable>();
 
 const NO_OPS: RowOps = { sets: [], removals: [] };
 
+/**
+ * Flood rows are written in another way than the rest; there is one of a member. Both they and the rows of other links stand
+ * before or behind thousands of the tunnel's, mostly: what lies between is copied at once.
+ */
 function opsOf(verb: 'set' | 'delete', at: Place, table: RowTable, positions: Int32Array): Op[] {
-  if (positions.length <= MOST_SINGLE) return Array.from(positions, (nth) => singleOp(verb, at, table, nth));
-  const tunnels = new Set([...table.links].flatMap(([number, name]) => (name === TUNNEL ? [number] : [])));
-  const size = ROW_WORDS[table.kind];
-  // Flood rows are written in another way than the rest; there is one of a member.
-  const isOne = (nth: number) => !tunnels.has(table.words[nth * size]!) || isFloodRow(table, nth);
-  const single = positions.filter(isOne);
-  const rest = single.length === 0 ? positions : positions.filter((nth) => !isOne(nth));
-  const many = rest.length === rowCount(table) ? table : rowsAt(table, rest);
-  return [
-    ...Array.from(single, (nth) => singleOp(verb, at, table, nth)),
-    ...(rest.length > 0 ? [manyOp(verb, at, many)] : []),
-  ];
-}
-
-/** Rows of the tunnel, without the names of other links. */
-function manyOp(verb: 'set' | 'delete', at: Place, rows: RowTable): Op {
-  const links = new Map([...rows.links].filter(([, name]) => name === TUNNEL));
-  return { kind: `${verb}-rows`, at, rows: { ...rows, links } as NeighbourTable | FdbTable };
+  const single: Op[] = [];
+  const add = (nth: number) => single.push(singleOp(verb, at, table, nth));
+  if (positions.length <= MOST_SINGLE) {
+    positions.forEach(add);
+    return single;
+  }
+  const { kind, links, words } = table;
+  const size = ROW_WORDS[kind];
+  let tunnel = -1;
+  for (const [number, name] of links) if (name === TUNNEL) tunnel = number;
+  const together = new Uint32Array(positions.length * size);
+  let length = 0;
+  for (let from = 0; from < positions.length; ) {
+    const first = positions[from]!;
+    let count = 0;
+    while (positions[from + count] === first + count) {
+      if (words[(first + count) * size] !== tunnel || isFloodRow(table, first + count)) break;
+      count += 1;
+    }
+    if (count === 0) {
+      add(first);
+      from += 1;
+      continue;
+    }
+    together.set(words.subarray(first * size, (first + count) * size), length);
+    length += count * size;
+    from += count;
+  }
+  if (length === 0) return single;
+  const rows = { kind, links: new Map([[tunnel, TUNNEL]]), words: together.subarray(0, length) };
+  return [...single, { kind: `${verb}-rows`, at, rows: rows as NeighbourTable | FdbTable }];
 }
 
 type OfRows = Extract<Op, { kind: 'set-rows' | 'delete-rows' }>;

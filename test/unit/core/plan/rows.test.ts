@@ -56,6 +56,21 @@ test('many rows of the tunnel are one op, flood rows one each', () => {
   expect(singleOps(sets[2]!).map((op) => op.kind === 'set-fdb' && op.row)).toEqual([...ends, ...bridge]);
 });
 
+test('rows of other links among many of the tunnel are single ones', () => {
+  const all = Array.from({ length: 200 }, (_, nth) => {
+    const of = row(`10.77.1.${nth}`, `02:42:0a:00:01:${hex(nth)}`);
+    return nth % 50 === 25 ? { link: 'ovl-p', mac: of.mac } : of;
+  });
+  // Some are there already, so that those which are written have others between them.
+  const seen = all.filter((_, nth) => nth % 7 === 3);
+  const { sets } = rowsOps(AT, { ...NO_ROWS, fdb: all }, { ...NO_ROWS, fdb: seen });
+  const written = sets.flatMap(singleOps).map((op) => op.kind === 'set-fdb' && op.row);
+  expect(sets.filter(({ kind }) => kind === 'set-rows')).toHaveLength(1);
+  const isOne = ({ link }: FdbRow) => link === 'ovl-p';
+  const missing = all.filter((_, nth) => nth % 7 !== 3);
+  expect(written).toEqual([...missing.filter(isOne), ...missing.filter((each) => !isOne(each))]);
+});
+
 test('a wrong neighbour is replaced and not removed; that of another link is another one', () => {
   const wanted = [neighbour('10.0.0.5'), neighbour('10.0.0.6')];
   const seen = [neighbour('10.0.0.5', '02:42:0a:00:00:99'), neighbour('10.0.0.6'), neighbour('10.0.0.6', MAC, 'br0')];
