@@ -3,6 +3,7 @@
  * claims only of networks that are open (`open-networks.ts`). Of all others, which are most of a large cluster, there is
  * what the replica has, and what cannot be read. Scales: one change costs one decode and constant work.
  */
+import { ChangeCounts } from './change-counts.ts';
 import type { ClusterView, Refusal } from './cluster-view.ts';
 import type { RecordChange } from './gossip/replica.ts';
 import type { ShownRecords } from './gossip/shown-records.ts';
@@ -67,11 +68,9 @@ export class ClusterIndex implements ClusterView {
   readonly #networks = new Map<string, NetworkRecord>();
   readonly #networkIds = new Map<string, string>();
   readonly #open: OpenNetworks;
-  /** Ids of networks of so many endpoints that opening them takes its time. */
+  /** Networks of so many endpoints that opening them takes its time. */
   #large: ReadonlySet<string> = new Set();
-  /** How often endpoints of a network, and members, have changed. */
-  readonly #endpointChanges = new Map<string, number>();
-  #nodeChanges = 0;
+  readonly #changes: ChangeCounts;
   readonly #quarantine = new Map<string, Map<string, QuarantineRecord>>();
   readonly #staticNames = new Map<string, StaticNamesRecord>();
   readonly #services = new Map<string, ServicesRecord>();
@@ -81,13 +80,14 @@ export class ClusterIndex implements ClusterView {
   /** `isWanted`: networks of which everything is kept in step. */
   constructor(source: IndexSource, isWanted: (networkId: string) => boolean, selfId = '') {
     this.#source = source;
+    this.#changes = new ChangeCounts(selfId);
     this.#nodes = new NodeRecords(selfId);
     this.#open = new OpenNetworks({
       isWanted: (networkId) => isWanted(networkId) || this.#large.has(networkId),
       claimsOn: (networkId) => this.#claimsOn(networkId),
+      // Nobody counted what changed while it was not open.
       endpointsOn: (networkId) => {
-        // Nobody counted what changed while it was not open.
-        this.#noteChange(networkId);
+        this.#changes.noteEndpoints(networkId);
         return this.#endpointsOn(networkId);
       },
       network: (networkId) => this.#networks.get(networkId),
@@ -197,12 +197,13 @@ export class ClusterIndex implements ClusterView {
   }
 
   moment(networkId: string): number {
-    this.#open.open(networkId);
-    return this.#nodeChanges + (this.#endpointChanges.get(networkId) ?? 0);
+    this.open(networkId);
+    return this.#changes.moment(networkId);
   }
 
-  #noteChange(networkId: string): void {
-    this.#endpointChanges.set(networkId, (this.#endpointChanges.get(networkId) ?? 0) + 1);
+  momentOfOthers(networkId: string): number {
+    this.open(networkId);
+    return this.#changes.momentOfOthers(networkId);
   }
 
   claims(networkId: string): ReadonlyMap<string, ClaimRecord> {
@@ -236,9 +237,8 @@ export class ClusterIndex implements ClusterView {
   /** Lets go of what was looked for and is not wanted any more; and opens, one at a time, what is large. */
   rest(): void {
     const { shown } = this.#source;
-    const large = [...this.#networks.keys()].filter((id) => shown.count(keys.addressesOn(id)) > LARGE);
-    this.#large = new Set(large);
-    const next = large.find((id) => !this.#open.isOpen(id));
+    this.#large = new Set([...this.#networks.keys()].filter((id) => shown.count(keys.addressesOn(id)) > LARGE));
+    const next = [...this.#large].find((id) => !this.#open.isOpen(id));
     if (next !== undefined) this.#open.open(next);
     this.#open.rest();
   }
@@ -299,8 +299,8 @@ export class ClusterIndex implements ClusterView {
       else if (kind === 'macs') this.#decode(decodeClaim, key, value, undefined, touched);
       else if (kind === 'tokens') this.#decode(decodeToken, key, value, undefined, touched);
     }
-    if (touched.nodes) this.#nodeChanges += 1;
-    for (const networkId of touched.endpoints.keys()) this.#noteChange(networkId);
+    if (touched.nodes) this.#changes.noteNodes();
+    for (const [networkId, nodeIds] of touched.endpoints) this.#changes.noteEndpoints(networkId, nodeIds);
   }
 
   #decode<T>(
@@ -345,7 +345,7 @@ export class ClusterIndex implements ClusterView {
     const after = this.#decode(decodeNetwork, key, value, before, touched);
     if (before && this.#networkIds.get(before.name) === id) this.#networkIds.delete(before.name);
     set(this.#networks, id, after);
-    if (!after) this.#endpointChanges.delete(id);
+    if (!after) this.#changes.forget(id);
     // A network that is being deleted has given its name back.
     if (after?.state === 'active') this.#networkIds.set(after.name, id);
     this.#open.judge(id);
@@ -382,7 +382,7 @@ export class ClusterIndex implements ClusterView {
   }
 }
 
-/** The key says whose it is: a value of another one is none of this key's. */
+/** The key says whose it is. */
 function endpointOf(key: string, value: string): EndpointRecord | undefined {
   const record = decodeEndpoint(value);
   return record && keys.endpoint(record) === key ? record : undefined;

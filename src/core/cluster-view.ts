@@ -76,6 +76,8 @@ export interface ClusterView {
   endpointsOn(networkId: string): Iterable<EndpointRecord>;
   /** Another one than before when an endpoint of the network, or any member, has become another. */
   moment(networkId: string): number;
+  /** The same of other members' endpoints alone. */
+  momentOfOthers(networkId: string): number;
   /** By address. */
   claims(networkId: string): ReadonlyMap<string, ClaimRecord>;
   /** Those that a person gave. */

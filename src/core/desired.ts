@@ -184,40 +184,65 @@ const remotesMade = new WeakMap<
 
 /** The same array as long as nothing changes in what it is made of: what is made of thousands of them need not be made again. */
 function remotesOf(view: ClusterView, self: NodeRecord, network: NetworkRecord): readonly Remotes[] {
-  const moment = view.moment(network.id);
+  const moment = view.momentOfOthers(network.id);
   const all = view.addresses(network.id);
   const last = remotesMade.get(all);
   const made = { network, moment, selfId: self.id, nat: self.nat === true };
   const isSame =
     last?.network === network && last.moment === moment && last.selfId === made.selfId && last.nat === made.nat;
   if (isSame) return last.remotes;
-  const remotes = makeRemotes(view, self, network);
+  const { remotes, isWhole } = makeRemotes(view, self, network);
   remotesMade.set(all, { ...made, remotes });
+  if (isWhole) wholeAt.set(remotes, moment);
   return remotes;
 }
 
-function makeRemotes(view: ClusterView, self: NodeRecord, network: NetworkRecord): readonly Remotes[] {
+const wholeAt = new WeakMap<readonly Remotes[], number>();
+
+/**
+ * The moment (`ClusterView.momentOfOthers`) at which these were all endpoints of other members, with all of their addresses;
+ * undefined: they never were.
+ */
+export function momentOfWhole(remotes: readonly Remotes[]): number | undefined {
+  return wholeAt.get(remotes);
+}
+
+/** `isWhole`: each endpoint of another member can be reached, at each of its addresses. */
+function makeRemotes(
+  view: ClusterView,
+  self: NodeRecord,
+  network: NetworkRecord,
+): { readonly remotes: readonly Remotes[]; readonly isWhole: boolean } {
   const { id: networkId } = network;
   const backend = backendOf(networkSettings(network));
   /** By node id; undefined: not to be reached. */
   const byNode = new Map<string, Remotes['endpoints'][number][] | undefined>([[self.id, undefined]]);
   const remotes: Remotes[] = [];
+  let isWhole = true;
   const all = view.addresses(networkId);
+  // Thousands are one member's, one after the other.
+  let last = '';
+  let endpoints: Remotes['endpoints'][number][] | undefined;
   for (const endpoint of view.endpointsOn(networkId)) {
     const { nodeId, mac, addresses } = endpoint;
-    if (!byNode.has(nodeId)) {
-      const node = view.node(nodeId);
-      const path = node && !node.left ? pathTo(backend, self, node) : undefined;
-      const endpoints = path && [];
-      byNode.set(nodeId, endpoints);
-      if (endpoints) remotes.push({ vtep: path.remote, port: path.port, endpoints });
+    if (nodeId !== last) {
+      if (!byNode.has(nodeId)) {
+        const node = view.node(nodeId);
+        const path = node && !node.left ? pathTo(backend, self, node) : undefined;
+        if (path === undefined) isWhole = false;
+        const ofNode = path && [];
+        byNode.set(nodeId, ofNode);
+        if (ofNode) remotes.push({ vtep: path.remote, port: path.port, endpoints: ofNode });
+      }
+      last = nodeId;
+      endpoints = byNode.get(nodeId);
     }
-    const endpoints = byNode.get(nodeId);
     if (!endpoints) continue;
     const here = addresses.length === 1 ? addresses : addresses.filter(({ ip }) => all.get(ip) === endpoint);
+    if (here.length < addresses.length) isWhole = false;
     endpoints.push(here.length === addresses.length ? endpoint : { mac, addresses: here });
   }
-  return remotes;
+  return { remotes, isWhole };
 }
 
 const NOBODY: ReadonlySet<string> = new Set();

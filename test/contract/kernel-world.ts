@@ -67,6 +67,7 @@ export class World implements ClusterView {
   sharedMacs = () => new Map();
   /** Tests change records without saying so. */
   moment = () => ++this.#moment;
+  momentOfOthers = () => ++this.#moment;
   endpoint = ({ id }: Pick<EndpointRecord, 'id'>) => this.endpointRecords.get(id);
   endpointCount = () => this.endpointRecords.size;
   endpointsOf = (nodeId: string) => new Map([...this.endpointRecords].filter(([, record]) => record.nodeId === nodeId));

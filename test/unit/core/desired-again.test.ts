@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { beforeEach, expect, it, vi } from 'vitest';
 import type { LocalEndpoint } from '../../../src/core/container.ts';
-import { desired } from '../../../src/core/desired.ts';
+import { desired, momentOfWhole } from '../../../src/core/desired.ts';
 import type { DesiredNetwork, Observed } from '../../../src/core/host-state.ts';
 import { networkRows } from '../../../src/core/plan/network-rows.ts';
 import { plan } from '../../../src/core/plan.ts';
@@ -31,7 +31,7 @@ const add = (record: EndpointRecord) => tell([put(keys.endpoint(record), record)
 
 beforeEach(() => {
   isWanted = true;
-  ({ view, tell } = toldView(() => isWanted));
+  ({ view, tell } = toldView(() => isWanted, 'h1'));
   const own = endpointRecord();
   tell([
     put(keys.node('h1'), nodeRecord()),
@@ -57,6 +57,26 @@ it('is the same while nothing changes, and while something else does', () => {
   expect(network().remotes).toBe(before.network.remotes);
   expect(network().ports[0]).toBe(before.network.ports[0]);
   expect(rows()).toBe(before.rows);
+});
+
+it('has the same endpoints of others when one of this host comes or goes', () => {
+  const { remotes } = network();
+  const second = endpointRecord({ id: 'second', address: '10.0.1.9', mac: '02:42:0a:00:01:09' });
+  add(second);
+  expect(network().remotes).toBe(remotes);
+  tell([{ key: keys.endpoint(second), value: undefined }]);
+  expect(network().remotes).toBe(remotes);
+  expect(momentOfWhole(remotes)).toBe(view.momentOfOthers('n1'));
+  add(remote('b', 4));
+  expect(network().remotes).not.toBe(remotes);
+  expect(momentOfWhole(remotes)).not.toBe(view.momentOfOthers('n1'));
+});
+
+it('knows whether it has all endpoints of others with all of their addresses', () => {
+  const isWhole = () => momentOfWhole(network().remotes) === view.momentOfOthers('n1');
+  expect(isWhole()).toBe(true);
+  tell([put(keys.node('h2'), nodeRecord({ id: 'h2', name: 'h2', vtep: '192.0.2.2', left: true }))]);
+  expect(isWhole()).toBe(false);
 });
 
 it('is another when an endpoint comes or goes, a member moves, or the subnet does', () => {

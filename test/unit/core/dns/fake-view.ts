@@ -26,6 +26,7 @@ export interface FakeNetwork {
 export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
   const find = (networkId: string) => networks.find(({ id }) => id === networkId);
   const none = () => undefined;
+  let looks = 0;
   return {
     isWhole: true,
     behind: false,
@@ -44,7 +45,9 @@ export function fakeView(networks: readonly FakeNetwork[]): ClusterView {
     network: (networkId) => networkRecord(find(networkId)),
     networkByName: (name) => networkRecord(networks.find((network) => network.name === name)),
     networks: () => networks.flatMap((network) => networkRecord(network) ?? []),
-    moment: () => 0,
+    // It may have changed since.
+    moment: () => ++looks,
+    momentOfOthers: () => ++looks,
     claims: () => new Map(),
     endpointsOf: () => new Map(),
     endpointCount: () => 0,
