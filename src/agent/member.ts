@@ -180,7 +180,8 @@ export class Member {
         serviceAddress: () => this.#serviceAddress,
         hidden: () => this.#hidden.ids,
         learnWays: (networkId) => this.reconciler.converge(networkId, { waysAlone: true }),
-        reaches: ({ nodeId, networkId }, address) => nodeId === selfId || this.reconciler.reaches(networkId, address),
+        reachesAll: (id) => this.reconciler.ways.reachesAll(id, state.view.momentOfOthers(id)),
+        reaches: ({ nodeId, networkId }, ip) => nodeId === selfId || this.reconciler.ways.reaches(networkId, ip),
       },
       { ttlSeconds: options.dnsTtlSeconds, inside: options.namesInside },
     );

@@ -2,6 +2,7 @@
  * Tells whoever builds on what the reconciler makes: a network's namespace, the host's own part. Told once when it is
  * there, again when something was written to it or more is wanted of it, and again when being told failed.
  */
+import { momentOfWhole } from '../../core/desired.ts';
 import type { Desired, DesiredNetwork, Obstacle, Plan } from '../../core/host-state.ts';
 import type { Logger } from '../../ports/runtime.ts';
 
@@ -32,11 +33,8 @@ export class Announcements {
   readonly #deps: AnnouncementsDeps;
   /** By network id: whether it had the service address. */
   readonly #announced = new Map<string, boolean>();
-  /** By network id: the endpoints of other hosts that have their rows, and their addresses. */
-  readonly #reached = new Map<
-    string,
-    { readonly remotes: DesiredNetwork['remotes']; readonly addresses: ReadonlySet<string> }
-  >();
+  /** By network id: the endpoints of other hosts that have their rows. */
+  readonly #reached = new Map<string, DesiredNetwork['remotes']>();
   /** By network id: how often in a row being told has failed. */
   readonly #failures = new Map<string, number>();
 
@@ -60,11 +58,7 @@ export class Announcements {
 
   /** The plan is being carried out; `done` resolves when that has ended. */
   coming(wanted: Desired, planned: Plan, done: Promise<unknown>): void {
-    for (const { networkId, remotes } of networksMade(wanted, planned)) {
-      this.#deps.onComing?.(networkId, done);
-      // Meanwhile, rather than when somebody waits for what follows.
-      addressesOf(remotes);
-    }
+    for (const { networkId } of networksMade(wanted, planned)) this.#deps.onComing?.(networkId, done);
   }
 
   /** `host`: the pass looked at the host too. */
@@ -72,24 +66,18 @@ export class Announcements {
     // What one endpoint lacks is no matter of the others, nor of their names.
     const broken = new Set(obstacles.flatMap(({ network, endpointId }) => (endpointId === undefined ? [network] : [])));
     const written = new Set(planned.stages.flatMap(({ ops }) => ops.map(({ network }) => network)));
-    const announce = (networkId: string, namespace: string | undefined, more: boolean) => {
-      const known = this.#announced.get(networkId) === wanted.serviceAddress && !written.has(namespace) && !more;
-      if (!broken.has(namespace) && !known) this.#announce(networkId, wanted.serviceAddress);
-    };
+    const isKnown = (networkId: string, namespace: string | undefined) =>
+      this.#announced.get(networkId) === wanted.serviceAddress && !written.has(namespace);
     for (const { networkId, namespace, remotes } of wanted.networks) {
+      if (broken.has(namespace)) continue;
       const reached = this.#reached.get(networkId);
-      // The same as the last time.
-      if (reached?.remotes === remotes) {
-        announce(networkId, namespace, false);
-        continue;
-      }
-      const addresses = addressesOf(remotes);
+      this.#reached.set(networkId, remotes);
       // Rows that were there before they were wanted are news, too.
-      const more = hasOthers(addresses, reached?.addresses ?? NONE);
-      if (!broken.has(namespace)) this.#reached.set(networkId, { remotes, addresses });
-      announce(networkId, namespace, more);
+      if (isKnown(networkId, namespace) && !hasOthers(remotes, reached)) continue;
+      this.#announce(networkId, wanted.serviceAddress);
     }
-    if (host) announce(HOST_PART, undefined, false);
+    const isHostDue = host && !broken.has(undefined) && !isKnown(HOST_PART, undefined);
+    if (isHostDue) this.#announce(HOST_PART, wanted.serviceAddress);
   }
 
   /** Whether the network has been told to be there. */
@@ -99,7 +87,14 @@ export class Announcements {
 
   /** Whether the kernel has the way to an endpoint of another host. */
   reaches(networkId: string, address: string): boolean {
-    return this.#reached.get(networkId)?.addresses.has(address) ?? false;
+    const remotes = this.#reached.get(networkId);
+    return remotes !== undefined && addressesOf(remotes).has(address);
+  }
+
+  /** Whether it has those to all of them, as they were at that moment (`ClusterView.momentOfOthers`). */
+  reachesAll(networkId: string, moment: number): boolean {
+    const remotes = this.#reached.get(networkId);
+    return remotes !== undefined && momentOfWhole(remotes) === moment;
   }
 
   /** The network was taken apart. */
@@ -125,10 +120,11 @@ export class Announcements {
   }
 }
 
-const NONE: ReadonlySet<string> = new Set();
-
-function hasOthers(addresses: ReadonlySet<string>, than: ReadonlySet<string>): boolean {
-  for (const address of addresses) if (!than.has(address)) return true;
+/** Endpoints, or addresses of theirs, that there were not before. */
+function hasOthers(remotes: DesiredNetwork['remotes'], before: DesiredNetwork['remotes'] = []): boolean {
+  if (remotes === before) return false;
+  const known = addressesOf(before);
+  for (const address of addressesOf(remotes)) if (!known.has(address)) return true;
   return false;
 }
 

@@ -148,9 +148,9 @@ export class Reconciler {
     this.#gone = new GoneEndpoints(deps);
   }
 
-  /** Whether this host's kernel has the way to an endpoint of another host. */
-  reaches(networkId: string, address: string): boolean {
-    return this.#announcements.reaches(networkId, address);
+  /** Which ways to endpoints of other hosts this host's kernel has. */
+  get ways(): Pick<Announcements, 'reaches' | 'reachesAll'> {
+    return this.#announcements;
   }
 
   /** Whether this host's kernel was brought to what is wanted of the network. */

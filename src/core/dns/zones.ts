@@ -3,7 +3,7 @@
  * anew and lose their encoded answers; what a new session tells once more costs a comparison.
  */
 import { canonical, parseCidr } from '../cidr.ts';
-import { compareIps, formatIp, parseIp, requireIp } from '../ip.ts';
+import { compareIps, formatIp, parseIp, parseIpv4Number, requireIp } from '../ip.ts';
 import type { StaticSet } from '../records.ts';
 import { fixedNames, fixedPointers as pointersOf } from './fixed.ts';
 import type { NamesNews, ZoneClient, ZoneEntry, ZoneNetwork, ZoneServiceAddress } from './names-protocol.ts';
@@ -94,10 +94,10 @@ export class Zones {
         known.session = session;
         continue;
       }
-      if (parseIp(told.address) === undefined) continue;
-      const { address, shown } = told;
+      const { address, name, names, shown, unwell, services } = told;
+      if (!isAddress(address)) continue;
       const own = shown ? resolving([address], [told]) : HIDDEN;
-      const entry = { ...tellingOf(told), own, session };
+      const entry: Entry = { address, name, names, shown, unwell, services, own, session };
       if (known !== undefined) gone.add(known);
       come.push(entry);
       kept.entries.set(address, entry);
@@ -251,8 +251,13 @@ function replace(
     if (entry.shown) pointers.set(entry.address, { name: entry.name, network: network.name });
     for (const name of entry.names) {
       const others = coming.get(name);
-      if (others === undefined) coming.set(name, [entry]);
-      else others.push(entry);
+      if (others !== undefined) others.push(entry);
+      else if (holders.has(name)) coming.set(name, [entry]);
+      else {
+        // Of thousands, nearly every name.
+        holders.set(name, entry);
+        names.set(name, entry.own);
+      }
     }
   }
   for (const [name, added] of coming) {
@@ -286,8 +291,13 @@ function namedBy(holders: readonly Entry[]): Named {
 
 /** Most declare nothing, and keep nothing for it. */
 function resolving(addresses: readonly string[], entries: readonly ZoneEntry[]): Named {
+  if (entries.every(({ services }) => services === undefined)) return { kind: 'resolves', addresses };
   const offers = entries.flatMap(({ name, services }) => (services ? { name, ...services } : []));
-  return offers.length === 0 ? { kind: 'resolves', addresses } : { kind: 'resolves', addresses, offers };
+  return { kind: 'resolves', addresses, offers };
+}
+
+function isAddress(text: string): boolean {
+  return parseIpv4Number(text) >= 0 || parseIp(text) !== undefined;
 }
 
 function tellingOf({ address, name, names, shown, unwell, services }: ZoneEntry): ZoneEntry {

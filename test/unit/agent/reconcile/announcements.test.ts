@@ -1,5 +1,5 @@
 /** Who builds on the reconciler's work hears of it: what it says when, over a kernel in memory. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { HOST_PART } from '../../../../src/agent/reconcile/announcements.ts';
 import { Reconciler } from '../../../../src/agent/reconcile/reconcile.ts';
 import { HOST, LOOPBACK, SERVICE_ADDRESS } from '../../../../src/core/host-state.ts';
@@ -120,14 +120,34 @@ it('a way to another host is told though its rows be there already, and once', a
   reconciler.markDirty(web.id);
   await clock.advance(20_000);
   expect(news()).toEqual(new Set());
-  expect(reconciler.reaches(web.id, '10.0.0.9')).toBe(false);
+  expect(reconciler.ways.reaches(web.id, '10.0.0.9')).toBe(false);
   const { writes } = kernel;
   world.addRemote(web, 'h2', '10.0.0.9');
   reconciler.markDirty(web.id);
   await clock.advance(20_000);
   expect(kernel.writes).toBe(writes);
-  expect(reconciler.reaches(web.id, '10.0.0.9')).toBe(true);
+  expect(reconciler.ways.reaches(web.id, '10.0.0.9')).toBe(true);
   expect(heard.splice(0)).toEqual([web.id]);
+});
+
+it('the ways to all are there when those of that moment were made, and not before', async () => {
+  world.addNode('h2', '10.77.0.2');
+  world.addRemote(web, 'h2', '10.0.0.9');
+  const moment = vi.spyOn(world, 'momentOfOthers').mockReturnValue(7);
+  let isRefused = true;
+  kernel.failNext(({ kind }) => isRefused && kind === 'set-neighbour', 1_000);
+  reconciler.markDirty(web.id);
+  await clock.advance(1_000);
+  expect(reconciler.ways.reachesAll(web.id, 7)).toBe(false);
+  isRefused = false;
+  await clock.advance(60_000);
+  expect(reconciler.ways.reachesAll(web.id, 7)).toBe(true);
+  moment.mockReturnValue(8);
+  world.addRemote(web, 'h2', '10.0.0.10');
+  expect(reconciler.ways.reachesAll(web.id, 8)).toBe(false);
+  reconciler.markDirty(web.id);
+  await clock.advance(1_000);
+  expect(reconciler.ways.reachesAll(web.id, 8)).toBe(true);
 });
 
 it('a way to another host is told though a container of this one cannot be looked at', async () => {
@@ -138,7 +158,7 @@ it('a way to another host is told though a container of this one cannot be looke
   reconciler.markDirty('all');
   await clock.advance(1_000);
   expect(reconciler.status().problems).toHaveLength(1);
-  expect(reconciler.reaches(web.id, '10.0.0.9')).toBe(true);
+  expect(reconciler.ways.reaches(web.id, '10.0.0.9')).toBe(true);
   expect(news()).toContain(web.id);
 });
 

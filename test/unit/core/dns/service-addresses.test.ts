@@ -44,7 +44,7 @@ function setUp() {
       const wrong = { ...services[0]!, addresses: [{ subnet: '10.0.1.0/24', ip }] };
       put(key, { networkId: 'n1', services: [wrong, services[1]!] });
     },
-    take: (certain = true) => takeNews(zones, changes.take('n1', certain), session),
+    take: (certain = true) => takeNews(zones, [...changes.take('n1', certain)], session),
     whole: () => takeNews(zones, [{ kind: 'whole', networkId: 'n1' }], session),
     restart: () => {
       changes = new ZoneChanges({ view, hidden: () => new Set() });

@@ -4,7 +4,7 @@ import { ZoneChanges, type ZoneSources } from '../../../../src/core/dns/zone-cha
 import { Zones } from '../../../../src/core/dns/zones.ts';
 
 /** Tells zones, through the text that goes over the line. */
-export function takeNews(zones: Zones, news: readonly NamesNews[], session = 1): void {
+export function takeNews(zones: Zones, news: Iterable<NamesNews>, session = 1): void {
   for (const each of news) {
     const heard = JSON.parse(JSON.stringify(each)) as NamesNews;
     if (heard.kind === 'zone') zones.update(heard, session);

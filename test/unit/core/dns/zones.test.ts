@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { recordsOf } from '../../../../src/core/dns/zone.ts';
 import { ZoneChanges } from '../../../../src/core/dns/zone-changes.ts';
 import { Zones } from '../../../../src/core/dns/zones.ts';
@@ -30,22 +30,29 @@ function setUp() {
   const { view, tell: tellView } = toldView();
   const hidden = new Set<string>();
   const unreached = new Set<string>();
+  let hiddenNow: ReadonlySet<string> = new Set();
   const sources = {
     view,
-    hidden: () => hidden,
-    reaches: (_: EndpointRecord, address: string) => !unreached.has(address),
+    // Another set when others are hidden.
+    hidden: () => {
+      const isSame = hidden.size === hiddenNow.size && [...hidden].every((id) => hiddenNow.has(id));
+      if (!isSame) hiddenNow = new Set(hidden);
+      return hiddenNow;
+    },
+    reaches: vi.fn((_: EndpointRecord, address: string) => !unreached.has(address)),
+    reachesAll: () => unreached.size === 0,
   };
   const zones = new Zones();
   zones.setTtl(TTL.ttlSeconds);
   let changes = new ZoneChanges(sources);
   let session = 1;
   const tell = (networkId: string, certain = true) => {
-    const news = changes.take(networkId, certain);
+    const news = [...changes.take(networkId, certain)];
     takeNews(zones, news, session);
     return news;
   };
   const tellAhead = (networkId: string) => {
-    const news = changes.takeAhead(networkId);
+    const news = [...changes.takeAhead(networkId)];
     takeNews(zones, news, session);
     return news;
   };
@@ -248,6 +255,20 @@ describe('a network that is told of ahead of its ways', () => {
     expect([...zones.get('w')!.pointers.keys()]).toEqual(['10.0.1.2', '10.0.1.3']);
   });
 
+  it('is looked at once where there are ways to all, until something is another', () => {
+    const { hidden, put, tell, tellAhead, sources, zones } = setUp();
+    for (const host of [2, 3]) put(endpoint(host));
+    tellAhead('w');
+    expect(tell('w')).toMatchObject([{ set: [], removed: [] }]);
+    expect(tell('w')).toEqual([]);
+    put(endpoint(4));
+    expect(tell('w')).toMatchObject([{ set: [{ address: '10.0.1.4' }] }]);
+    hidden.add('h1');
+    expect(tell('w')).toMatchObject([{ set: { length: 3 } }]);
+    expect(sources.reaches).not.toHaveBeenCalled();
+    expect(zones.get('w')).toEqual(buildZone(sources, 'w', TTL));
+  });
+
   it('is answered from only when what has no way after all is known to have none', () => {
     const { put, tell, tellAhead, unreached, zones, sources } = setUp();
     for (let host = 1; host < 255; host++) {
@@ -317,8 +338,8 @@ describe('an agent that knows less than one before', () => {
     put(endpoint(3, { nodeId: 'h2' }));
     changes.take('w', true);
     for (const host of [2, 3]) remove('w', `10.0.1.${host}`);
-    expect(changes.take('w', true)).toMatchObject([{ set: [], removed: ['10.0.1.2'] }]);
+    expect([...changes.take('w', true)]).toMatchObject([{ set: [], removed: ['10.0.1.2'] }]);
     proof = true;
-    expect(changes.take('w', true)).toMatchObject([{ set: [], removed: ['10.0.1.3'] }]);
+    expect([...changes.take('w', true)]).toMatchObject([{ set: [], removed: ['10.0.1.3'] }]);
   });
 });
