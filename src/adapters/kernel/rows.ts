@@ -16,11 +16,11 @@ import {
 import { AF } from '../native/socket.ts';
 import { align } from '../netlink/attributes.ts';
 import type { Message } from '../netlink/message.ts';
-import { MOST_ROW_BYTES, writeFdb, writeNeighbour } from '../netlink/neighbour.ts';
 import type { Failure, NetlinkSocket } from '../netlink/socket.ts';
 import * as nl from '../netlink/uapi/neighbour.ts';
 import { NLA_HDRLEN, NLA_TYPE_MASK, NLM_F_CREATE, NLM_F_REPLACE } from '../netlink/uapi/netlink.ts';
 import { RTM_DELNEIGH, RTM_NEWNEIGH } from '../netlink/uapi/rtnetlink.ts';
+import { MOST_ROW_BYTES, writeFdb, writeNeighbour } from './row-messages.ts';
 
 const INITIAL_WORDS = 256;
 
@@ -143,19 +143,11 @@ export function writeRows(
 ): ReadonlyMap<number, Failure> {
   const { kind, words } = table;
   const size = ROW_WORDS[kind];
-  const write =
-    kind === 'neighbour'
-      ? (position: number, view: DataView, into: number) => {
-          const at = position * size;
-          const { address, mac } = NEIGHBOUR;
-          const link = links.get(words[at]!)!;
-          return writeNeighbour(view, into, link, words, at + address, at + mac);
-        }
-      : (position: number, view: DataView, into: number) => {
-          const at = position * size;
-          const link = links.get(words[at]!)!;
-          return writeFdb(view, into, link, words, at);
-        };
+  const writeRow = kind === 'neighbour' ? writeNeighbour : writeFdb;
+  const write = (position: number, view: DataView, into: number) => {
+    const row = position * size;
+    return writeRow(view, into, links.get(words[row]!)!, words, row);
+  };
   const request = isSet
     ? { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE }
     : { type: RTM_DELNEIGH, flags: 0 };

@@ -3,18 +3,17 @@
  * a bridge (`NTF_MASTER`: it is asked by its port) or a VXLAN device (`NTF_SELF`) sends what is for it. One message for
  * both: the family tells which it is.
  */
-import { ALL_ZEROS, FDB, isIpv4, OF_DEVICE } from '../../core/row-table.ts';
+import { ALL_ZEROS } from '../../core/row-table.ts';
 import { AF, AF_OF } from '../native/socket.ts';
 import { AttributeReader, PayloadWriter, parseAddress } from './attributes.ts';
 import type { Message, Request } from './message.ts';
 import * as nl from './uapi/neighbour.ts';
-import { NLA_HDRLEN, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE } from './uapi/netlink.ts';
 import { RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from './uapi/rtnetlink.ts';
 
-const AF_BRIDGE = AF.BRIDGE;
-/** As `bridge fdb` says "permanent" and "static": of a bridge's row the former would mean that the MAC is the bridge's own. */
-const TUNNEL_ROW = nl.NUD_NOARP | nl.NUD_PERMANENT;
-const BRIDGE_ROW = nl.NUD_NOARP | nl.NUD_REACHABLE;
+/** States of FDB rows (`NUD_*`), as `bridge fdb` says "permanent" and "static": of a bridge's row the former would mean that the MAC is the bridge's own. */
+export const TUNNEL_ROW = nl.NUD_NOARP | nl.NUD_PERMANENT;
+export const BRIDGE_ROW = nl.NUD_NOARP | nl.NUD_REACHABLE;
 
 /** A permanent neighbour. */
 export interface NeighbourSpec {
@@ -35,7 +34,7 @@ export interface FdbSpec {
 }
 
 export interface NeighbourMessage {
-  /** `AF_INET` (2), `AF_INET6` (10), or `AF_BRIDGE` (7): an FDB row. */
+  /** `AF_INET` (2), `AF_INET6` (10), or `AF.BRIDGE` (7): an FDB row. */
   readonly family: number;
   readonly link: number;
   /** `NUD_*`. */
@@ -92,73 +91,14 @@ export function dumpFdb(link = 0): Request {
   return {
     type: RTM_GETNEIGH,
     flags: NLM_F_DUMP,
-    payload: begin({ family: AF_BRIDGE, link, state: 0, flags: 0 }).payload(),
+    payload: begin({ family: AF.BRIDGE, link, state: 0, flags: 0 }).payload(),
   };
-}
-
-/** Bytes of what {@link writeNeighbour} and {@link writeFdb} write, at most. */
-export const MOST_ROW_BYTES = nl.NDMSG_BYTES + 20 + 12 + 8;
-
-/**
- * As the payload of {@link replaceNeighbour}, from words of a table (`core/row-table.ts`) and straight into a buffer, since
- * of thousands nobody wants to make objects. Returns where it ends. `address`, `mac`: where they are among the words.
- */
-export function writeNeighbour(
-  view: DataView,
-  at: number,
-  link: number,
-  words: Uint32Array,
-  address: number,
-  mac: number,
-): number {
-  const family = isIpv4(words, address) ? AF.INET : AF.INET6;
-  writeHeader(view, at, { family, link, state: nl.NUD_PERMANENT, flags: 0 });
-  return writeMac(view, writeAddress(view, at + nl.NDMSG_BYTES, words, address), words, mac);
-}
-
-/** In the same way as the payload of {@link replaceFdb}, or {@link deleteFdb}. `row`: where it begins among the words. */
-export function writeFdb(view: DataView, at: number, link: number, words: Uint32Array, row: number): number {
-  const ofDevice = words[row + FDB.owner] === OF_DEVICE;
-  const [state, flags] = ofDevice ? [TUNNEL_ROW, nl.NTF_SELF] : [BRIDGE_ROW, nl.NTF_MASTER];
-  writeHeader(view, at, { family: AF_BRIDGE, link, state, flags });
-  const behindMac = writeMac(view, at + nl.NDMSG_BYTES, words, row + FDB.mac);
-  if (!ofDevice) return behindMac;
-  const end = writeAddress(view, behindMac, words, row + FDB.vtep);
-  const port = words[row + FDB.port]!;
-  // The device's own.
-  if (port === 0) return end;
-  writeAttribute(view, end, nl.NDA_PORT, 2);
-  view.setUint32(end + NLA_HDRLEN, 0);
-  view.setUint16(end + NLA_HDRLEN, port);
-  return end + NLA_HDRLEN + 4;
-}
-
-function writeAddress(view: DataView, at: number, words: Uint32Array, address: number): number {
-  // The last word of IPv4, all four of IPv6.
-  const first = isIpv4(words, address) ? 3 : 0;
-  writeAttribute(view, at, nl.NDA_DST, 4 * (4 - first));
-  let end = at + NLA_HDRLEN;
-  for (let word = first; word < 4; word++, end += 4) view.setUint32(end, words[address + word]!);
-  return end;
-}
-
-function writeMac(view: DataView, at: number, words: Uint32Array, mac: number): number {
-  writeAttribute(view, at, nl.NDA_LLADDR, 6);
-  view.setUint16(at + NLA_HDRLEN, words[mac]!);
-  view.setUint32(at + NLA_HDRLEN + 2, words[mac + 1]!);
-  view.setUint16(at + NLA_HDRLEN + 6, 0);
-  return at + NLA_HDRLEN + 8;
-}
-
-function writeAttribute(view: DataView, at: number, type: number, bytes: number): void {
-  view.setUint16(at, NLA_HDRLEN + bytes, true);
-  view.setUint16(at + 2, type, true);
 }
 
 function encodeFdb({ link, mac, vtep, port }: FdbSpec): Uint8Array {
   const ofDevice = vtep !== undefined;
   const state = ofDevice ? TUNNEL_ROW : BRIDGE_ROW;
-  const writer = begin({ family: AF_BRIDGE, link, state, flags: ofDevice ? nl.NTF_SELF : nl.NTF_MASTER });
+  const writer = begin({ family: AF.BRIDGE, link, state, flags: ofDevice ? nl.NTF_SELF : nl.NTF_MASTER });
   writer.mac(nl.NDA_LLADDR, mac);
   if (vtep !== undefined) writer.ip(nl.NDA_DST, parseAddress(vtep));
   if (port !== undefined) writer.be16(nl.NDA_PORT, port);
@@ -173,11 +113,19 @@ interface Header {
   readonly flags: number;
 }
 
-function begin(header: Header): PayloadWriter {
-  return new PayloadWriter().header(nl.NDMSG_BYTES, (view, at) => writeHeader(view, at, header));
+function begin({ family, link, state, flags }: Header): PayloadWriter {
+  return new PayloadWriter().header(nl.NDMSG_BYTES, (view, at) => writeHeader(view, at, family, link, state, flags));
 }
 
-function writeHeader(view: DataView, at: number, { family, link, state, flags }: Header): void {
+/** At a place in a buffer, `NDMSG_BYTES` long. */
+export function writeHeader(
+  view: DataView,
+  at: number,
+  family: number,
+  link: number,
+  state: number,
+  flags: number,
+): void {
   view.setUint32(at, family, true);
   view.setInt32(at + 4, link, true);
   view.setUint16(at + 8, state, true);
