@@ -19,6 +19,7 @@ import type { Containers } from '../../ports/host.ts';
 import { isOfNetworks } from '../native/namespace.ts';
 import { configureResolver, resolverDrift, withResolver } from './resolver-file.ts';
 import { configureResting } from './resting-resolver.ts';
+import { Turns } from './turns.ts';
 
 export interface ContainersOptions {
   /** Where the host's file system is seen, e.g. `/proc/PID/root`. */
@@ -39,6 +40,8 @@ export interface ContainerTool {
 }
 
 const PROCESS = /^\/proc\/([1-9]\d*)\/ns\/net$/;
+/** A full host has a thousand, of which all may be asked for at once: 15 to 50 microseconds each. */
+const LOOKED_AT_IN_A_TURN = 32;
 /** Of the kernel's own making, which is asked in microseconds: longer takes the way to a thread that may wait for a disk. */
 const PROMPT = /^\/(?:proc|run\/netns)\/[\w./-]+$/;
 
@@ -46,6 +49,7 @@ export function createContainers(options: ContainersOptions = {}): Containers {
   const { root = '', hostNamespace = '/proc/self/ns/net', tools = {} } = options;
   /** Identities of those that a hook has told of: nothing of them runs yet. */
   const resting = new Set<string>();
+  const turns = new Turns(LOOKED_AT_IN_A_TURN);
 
   async function identify(path: string): Promise<string> {
     const file = PROMPT.test(path)
@@ -82,6 +86,7 @@ export function createContainers(options: ContainersOptions = {}): Containers {
     // Only the engine knows where it is: there is nothing to look at that could prove its end.
     if (isHandedOver(ref)) return true;
     const { path, identity } = ref;
+    await turns.take();
     try {
       return (await identify(path)) === identity;
     } catch (error) {
