@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Identity } from '../../src/agent/cluster/identity.ts';
+import { pointerOf, startAsking } from '../lab/asking.ts';
 import { formCluster, untilReady } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { attach, untilReaches } from '../lab/network.ts';
@@ -33,15 +34,17 @@ const members = () => lab().hosts.slice(0, 4);
 const cas = () => members().map((host) => identityOf(host).caCertificate);
 const oneCa = () => new Set(cas()).size === 1 && members().every((host) => identityOf(host).next === undefined);
 
-test('no packet is lost, no command refused, no agent started anew', async () => {
+test('no packet and no answer is lost, no command refused, no agent started anew', async () => {
   const [one, two, , four] = members() as [Host, Host, Host, Host];
   await one.mustOverlayd('network', 'create', '--subnet', '10.81.0.0/24', 'web');
   await attach(one, 'c1', 'web', '--name', 'api', '--ip', '10.81.0.9');
-  await attach(two, 'c2', 'web');
-  await untilReaches(two, 'c2', 'api');
+  await attach(two, 'c2', 'web', '--name', 'shop');
+  for (const name of ['api', 'shop']) await untilReaches(two, 'c2', name);
   const before = identityOf(one).caCertificate;
   const starts = members().map((host) => logOf(host).split('"msg":"starting').length);
   const pinging = await startPinging(two, 'c2', '10.81.0.9');
+  const names = ['api', 'shop', pointerOf('10.81.0.9')];
+  const stop = await startAsking(two, 'c2', names, { gateway: '10.81.0.1', least: 500, perSecond: 100 });
 
   let isDone = false;
   const failures: string[] = [];
@@ -68,6 +71,7 @@ test('no packet is lost, no command refused, no agent started anew', async () =>
 
   expect(failures).toEqual([]);
   expect(await pinging.end()).toEqual([]);
+  expect(await stop()).toMatchObject({ lost: [], wrong: [] });
   expect(cas()).not.toContain(before);
   expect(status).toMatchObject({ NextDigest: '', Phase: '' });
   expect(members().map((host) => logOf(host).split('"msg":"starting').length)).toEqual(starts);

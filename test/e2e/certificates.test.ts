@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createPki } from '../../src/adapters/pki/pki.ts';
 import type { Identity } from '../../src/agent/cluster/identity.ts';
+import { startAsking as ask, pointerOf } from '../lab/asking.ts';
 import { formCluster, joinArguments, untilReady } from '../lab/cluster.ts';
 import type { Host } from '../lab/host.ts';
 import { attach, untilReaches } from '../lab/network.ts';
@@ -66,10 +67,24 @@ test('what a token is refused for is said through a member that is no keeper', a
   expect(stderr).toContain('this cluster does not know the token');
 });
 
+/** Asks on a host, all the time, for what is there and elsewhere. Returns what ends it and says what went wrong. */
+async function startAsking(host: Host, container: string) {
+  const names = ['api', 'shop', pointerOf('10.82.0.9')];
+  const stop = await ask(host, container, names, { gateway: '10.82.0.1', least: 500, perSecond: 100 });
+  return async () => {
+    const { lost, wrong } = await stop();
+    return { lost, wrong };
+  };
+}
+const NOTHING = { lost: [], wrong: [] };
+
 test('a certificate in its last third is renewed by a keeper, and shown, while traffic goes on and nothing restarts', async () => {
   const [one, two] = [lab().host(1), lab().host(2)];
-  await one.mustOverlayd('network', 'create', 'web');
-  await attach(one, 'c1', 'web', '--name', 'api');
+  await one.mustOverlayd('network', 'create', '--subnet', '10.82.0.0/24', 'web');
+  await attach(one, 'c1', 'web', '--name', 'api', '--ip', '10.82.0.9');
+  await attach(two, 'shop', 'web', '--name', 'shop');
+  for (const name of ['api', 'shop']) await untilReaches(two, 'shop', name);
+  const stop = await startAsking(two, 'shop');
   const old = await startWithCertificateOf(two, 61 * DAY_MS);
   await attach(two, 'c2', 'web');
   await untilReaches(two, 'c2', 'api');
@@ -81,15 +96,19 @@ test('a certificate in its last third is renewed by a keeper, and shown, while t
   expect(logOf(two)).not.toContain('starting again');
   await untilReady([one, two, lab().host(3)]);
   await untilReaches(two, 'c2', 'api');
+  expect(await stop()).toEqual(NOTHING);
 });
 
 test('a keeper renews its own', async () => {
   const one = lab().host(1);
+  await untilReaches(one, 'c1', 'shop');
+  const stop = await startAsking(one, 'c1');
   const old = await startWithCertificateOf(one, 61 * DAY_MS);
   await untilReady([one, lab().host(2), lab().host(3)]);
   expect(identityOf(one).certificate).not.toBe(old);
   // The first one may lack what a keeper's has, and is soon followed by another.
   await until('it to be shown', async () => (await shownBy(one, 7946)) === identityOf(one).certificate);
+  expect(await stop()).toEqual(NOTHING);
 });
 
 test('a member whose certificate has run out keeps its traffic, says what to do, and is let in again by a token', async () => {
