@@ -6,9 +6,13 @@ interface Snapshot {
     readonly meta: {
       readonly node_fields: readonly string[];
       readonly node_types: readonly [readonly string[], ...unknown[]];
+      readonly edge_fields: readonly string[];
+      readonly edge_types: readonly [readonly string[], ...unknown[]];
     };
   };
   readonly nodes: readonly number[];
+  readonly edges: readonly number[];
+  readonly strings: readonly string[];
 }
 
 /**
@@ -16,17 +20,52 @@ interface Snapshot {
  * some. Whatever holds such memory is an object, and is counted.
  */
 const NOT_OF_THE_PROGRAM = ['code', 'object shape', 'hidden', 'synthetic', 'native'];
+/** Of edges, their names are numbers. */
+const UNNAMED = ['element', 'hidden'];
 
-/** Bytes of what the program has made, of a heap snapshot as `v8.getHeapSnapshot()` writes it, which collects garbage before. */
-export async function heldBytes(written: AsyncIterable<unknown>): Promise<number> {
+/**
+ * Bytes of what the program has made, of a heap snapshot as `v8.getHeapSnapshot()` writes it, which collects garbage before. `apart`:
+ * what variables and fields of these names lead to, and objects of such classes, do not count, nor what they alone hold.
+ */
+export async function heldBytes(written: AsyncIterable<unknown>, apart: readonly string[] = []): Promise<number> {
   const parts: string[] = [];
   for await (const part of written) parts.push(String(part));
-  const { snapshot, nodes } = JSON.parse(parts.join('')) as Snapshot;
-  const { node_fields: fields, node_types: types } = snapshot.meta;
-  const counted = types[0].map((name) => !NOT_OF_THE_PROGRAM.includes(name));
-  const [type, size] = [fields.indexOf('type'), fields.indexOf('self_size')];
+  const { snapshot, nodes, edges, strings } = JSON.parse(parts.join('')) as Snapshot;
+  const { node_fields: fields, edge_fields: edgeFields } = snapshot.meta;
+  const [types] = snapshot.meta.node_types;
+  const [edgeTypes] = snapshot.meta.edge_types;
+  const [type, name, size, count] = ['type', 'name', 'self_size', 'edge_count'].map((each) => fields.indexOf(each)) as [
+    ...[number, number, number, number],
+  ];
+  const [edgeType, edgeName, to] = ['type', 'name_or_index', 'to_node'].map((each) => edgeFields.indexOf(each)) as [
+    ...[number, number, number],
+  ];
+  const isApart = strings.map((each) => apart.includes(each));
+  const isNamed = edgeTypes.map((each) => !UNNAMED.includes(each));
+  const object = types.indexOf('object');
+  const weak = edgeTypes.indexOf('weak');
+
+  const firstEdges = new Uint32Array(nodes.length / fields.length + 1);
+  const seen = new Uint8Array(firstEdges.length);
+  for (let node = 0, at = 0; at < nodes.length; node++, at += fields.length) {
+    firstEdges[node + 1] = firstEdges[node]! + nodes[at + count]! * edgeFields.length;
+    if (nodes[at + type] === object && isApart[nodes[at + name]!]) seen[node] = 1;
+  }
+  for (let at = 0; at < edges.length; at += edgeFields.length) {
+    if (isNamed[edges[at + edgeType]!] && isApart[edges[at + edgeName]!]) seen[edges[at + to]! / fields.length] = 1;
+  }
+  const counted = types.map((each) => !NOT_OF_THE_PROGRAM.includes(each));
+  const left = [0];
   let sum = 0;
-  for (let at = 0; at < nodes.length; at += fields.length) if (counted[nodes[at + type]!]) sum += nodes[at + size]!;
+  for (let node = left.pop(); node !== undefined; node = left.pop()) {
+    if (counted[nodes[node * fields.length + type]!]) sum += nodes[node * fields.length + size]!;
+    for (let at = firstEdges[node]!; at < firstEdges[node + 1]!; at += edgeFields.length) {
+      const next = edges[at + to]! / fields.length;
+      if (edges[at + edgeType] === weak || seen[next]) continue;
+      seen[next] = 1;
+      left.push(next);
+    }
+  }
   return sum;
 }
 
