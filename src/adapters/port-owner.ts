@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { createReadStream, openSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
 import { bytesOf, requireIp } from '../core/ip.ts';
 import { insideNamespace } from './native/namespace.ts';
 
@@ -22,7 +23,7 @@ export async function findPortOwner(
   port: number,
   options: PortOwnerOptions = {},
 ): Promise<PortOwner> {
-  const sockets = holdingSockets(transport, port, options);
+  const sockets = await holdingSockets(transport, port, options);
   if (sockets.size === 0) return undefined;
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
@@ -37,21 +38,25 @@ export async function findPortOwner(
 }
 
 /** As `/proc/PID/fd` shows them: `socket:[inode]`. */
-function holdingSockets(
+async function holdingSockets(
   transport: 'tcp' | 'udp',
   port: number,
   { namespacePath, address }: PortOwnerOptions,
-): Set<string> {
+): Promise<Set<string>> {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const tables = insideNamespace(namespacePath, () => [transport, `${transport}6`].map(readTable));
-  const rows = tables.flatMap((table) => table.split('\n').map((row) => row.trim().split(/\s+/)));
+  const tables = insideNamespace(namespacePath, () => [transport, `${transport}6`].flatMap(openTable));
   // As the kernel's tables have it: words of four bytes, in each the last byte first.
   const bytes = address && Buffer.from(bytesOf(requireIp(address, 'address'))).swap32();
   const wanted = bytes && `${bytes.toString('hex').toUpperCase()}${suffix}`;
   const holds = (local = '') => local.endsWith(suffix) && (!wanted || local === wanted || isEverywhere(local, wanted));
-  return new Set(
-    rows.filter((row) => holds(row[1]) && row[3] === HOLDING[transport]).map((row) => `socket:[${row[9]}]`),
-  );
+  const sockets = new Set<string>();
+  for (const table of tables) {
+    for await (const line of linesOf(table)) {
+      const row = line.trim().split(/\s+/);
+      if (holds(row[1]) && row[3] === HOLDING[transport]) sockets.add(`socket:[${row[9]}]`);
+    }
+  }
+  return sockets;
 }
 
 /** Who listens at all addresses of IPv6 does so at those of IPv4, as a rule; not the other way round. */
@@ -59,11 +64,16 @@ function isEverywhere(local: string, wanted: string): boolean {
   return /^0+:/.test(local) && local.length >= wanted.length;
 }
 
-/** Of the network namespace that this thread is in. */
-function readTable(name: string): string {
+/** Of the network namespace that this thread is in, whoever reads it. None where the kernel has no such protocol. */
+function openTable(name: string): number[] {
   try {
-    return readFileSync(`/proc/thread-self/net/${name}`, 'utf8');
+    return [openSync(`/proc/thread-self/net/${name}`, 'r')];
   } catch {
-    return '';
+    return [];
   }
+}
+
+/** Some hundreds of the table in a turn: a busy host has tens of thousands, and the kernel goes through all places that there are. */
+function linesOf(table: number): AsyncIterable<string> {
+  return createInterface({ input: createReadStream('', { fd: table }) });
 }
