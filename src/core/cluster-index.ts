@@ -160,12 +160,12 @@ export class ClusterIndex implements ClusterView {
   }
 
   endpoint(of: Pick<EndpointRecord, 'nodeId' | 'id'>): EndpointRecord | undefined {
-    const key = keys.endpoint(of);
-    const parse = () => {
-      const value = this.#source.shown.get(key)?.value;
-      return value === undefined ? undefined : JSON.parse(value);
-    };
-    return this.#open.endpoint(of) ?? this.#legible.read<EndpointRecord>(key, parse);
+    return this.#open.endpoint(of) ?? this.#readEndpoint(keys.endpoint(of));
+  }
+
+  #readEndpoint(key: string): EndpointRecord | undefined {
+    const text = () => this.#source.shown.get(key)?.value ?? 'null';
+    return this.#legible.read<EndpointRecord>(key, () => JSON.parse(text()) ?? undefined);
   }
 
   endpointsOf(nodeId: string): ReadonlyMap<string, EndpointRecord> {

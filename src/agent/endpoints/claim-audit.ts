@@ -122,15 +122,17 @@ export async function restoreClaims(deps: ClaimAuditDeps, right: RightClaims): P
   for (const endpoint of local.all()) {
     const { record } = endpoint;
     const claims = state.view.claims(record.networkId);
-    const seen = [state.view.endpoint(record), ...record.addresses.map(({ ip }) => claims.get(ip))];
+    const seen = state.view.endpoint(record);
     const known = right.get(endpoint);
+    const isSame = known?.[0] === seen && record.addresses.every(({ ip }, nth) => known?.[nth + 1] === claims.get(ip));
     const isReadable = state.view.unreadable.size === 0 || !state.view.unreadable.has(keys.endpoint(record));
     const isDisputed = disputed.size > 0 && record.addresses.some(({ ip }) => disputed.has(claimEntry(record, ip).key));
-    if (isReadable && !isDisputed && known && seen.every((each, i) => each === known[i])) continue;
+    if (isReadable && !isDisputed && known && isSame) continue;
     if (!local.has(record.id)) continue;
+    const saidBy = [seen, ...record.addresses.map(({ ip }) => claims.get(ip))];
     try {
       const held = heldEndpoint(record, (key) => state.confirmedEntryOf(key));
-      if (await restore(deps, endpoint, held)) right.set(endpoint, seen);
+      if (await restore(deps, endpoint, held)) right.set(endpoint, saidBy);
     } catch (error) {
       // What stands in one's way is no reason to leave the others; an etcd that is away is in the way of all.
       if (asOverlaydError(error).retryable) throw error;
