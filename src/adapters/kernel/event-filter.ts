@@ -21,6 +21,7 @@ import { NETCONFA_IFINDEX_ALL } from '../netlink/uapi/netconf.ts';
 import { NFPROTO_BRIDGE, NFPROTO_INET } from '../netlink/uapi/netfilter.ts';
 import { NFT_MSG_DELRULE } from '../netlink/uapi/nf-tables.ts';
 import * as rt from '../netlink/uapi/rtnetlink.ts';
+import type { Uplink } from './jobs.ts';
 import { isIdOfWireguard, vniOfNamespaceId } from './namespace-ids.ts';
 
 /** `firewall`: rules of the host that are not ours. */
@@ -31,30 +32,49 @@ export class EventFilter {
   readonly #containers = new Map<number, Set<string>>();
   /** Ids of namespaces that nobody followed when something happened in them. */
   readonly #missed = new Set<number>();
+  /** How often somebody is about to follow what has that id. */
+  readonly #expected = new Map<number, number>();
   /** What was told of links last, by namespace id (undefined: the host) and index. */
   readonly #links = new Map<number | undefined, Map<number, string>>();
   /** Names of links in networks' namespaces, by namespace id and index. */
   readonly #names = new Map<number, Map<number, string>>();
   /** Names of the host's ends of uplinks, by index; undefined: of some it is not known, and any link may be one. */
-  #uplinks: Map<number, string> | undefined = new Map<number, string>();
+  #uplinks: Map<number, string> | undefined;
+  /** Names of the host's links by index, as they were told while somebody looks for the uplinks; undefined: they are gone. */
+  #toldSince: Map<number, string | undefined> | undefined;
+
+  /** The namespace with this id is one that is about to be followed, as soon as what had the id before is heard of no more. */
+  expect(nsid: number): void {
+    this.#expected.set(nsid, (this.#expected.get(nsid) ?? 0) + 1);
+  }
 
   /** From now on what happens in the namespace with this id is a container's. Returns what did before, as far as heard. */
   follow(nsid: number, path: string): readonly Heard[] {
+    const others = (this.#expected.get(nsid) ?? 1) - 1;
+    if (others === 0) this.#expected.delete(nsid);
+    else this.#expected.set(nsid, others);
     const paths = this.#containers.get(nsid) ?? new Set();
     this.#containers.set(nsid, paths.add(path));
     return this.#missed.delete(nsid) ? this.#containersOf(nsid) : [];
   }
 
-  /** All links of the host that may be uplinks. */
-  know(links: readonly LinkMessage[]): void {
-    this.#uplinks = new Map(links.flatMap(({ name, index }) => (isUplink(name) ? [[index, name] as const] : [])));
+  /**
+   * The host's uplinks, seen at some time since {@link forget}; undefined: nobody could look. Returns what was heard since then and
+   * not understood.
+   */
+  know(uplinks: readonly Uplink[] | undefined): readonly Heard[] {
+    const told = this.#toldSince ?? new Map();
+    this.#toldSince = undefined;
+    this.#uplinks = uplinks && new Map(uplinks.map(({ index, name }) => [index, name]));
+    return [...told].flatMap(([index, name]) => this.#hostName(index, name));
   }
 
-  /** Events were lost: what was told is no longer known. */
+  /** Events were lost, or nobody listened: what was told is no longer known. Somebody looks for the uplinks from now on. */
   forget(): void {
     this.#links.clear();
     this.#names.clear();
     this.#uplinks = undefined;
+    this.#toldSince = new Map();
   }
 
   /** `nsid`: of the namespace in which it happened; undefined: the host. */
@@ -120,16 +140,22 @@ export class EventFilter {
   #hostLink(message: Message): readonly Heard[] {
     const link = decodeLink(message);
     const isNew = this.#isNews(message, link, undefined);
-    const former = this.#uplinks?.get(link.index);
-    const isThere = message.type === rt.RTM_NEWLINK;
-    if (isThere && isUplink(link.name)) this.#uplinks?.set(link.index, link.name);
-    else this.#uplinks?.delete(link.index);
-    // Under another name it is no network's, and its other end is as it was: the network makes both anew.
-    if (isThere && former !== undefined && former !== link.name)
-      return [{ kind: 'host' }, { kind: 'network', namespace: namespaceOfUplink(former) }];
+    const renamed = this.#hostName(link.index, message.type === rt.RTM_NEWLINK ? link.name : undefined);
+    if (renamed.length > 0) return renamed;
     // What waits for an engine comes and goes by our own doing and the engine's.
     if (!isNew || isHandoverLink(link.name)) return [];
     return [{ kind: isUplink(link.name) ? 'host' : 'underlay' }];
+  }
+
+  /** Of a link; undefined: it is gone. Returns what that means where it is another one than before. */
+  #hostName(index: number, name: string | undefined): readonly Heard[] {
+    this.#toldSince?.set(index, name);
+    const former = this.#uplinks?.get(index);
+    if (name !== undefined && isUplink(name)) this.#uplinks?.set(index, name);
+    else this.#uplinks?.delete(index);
+    // Under another name it is no network's, and its other end is as it was: the network makes both anew.
+    if (name === undefined || former === undefined || former === name) return [];
+    return [{ kind: 'host' }, { kind: 'network', namespace: namespaceOfUplink(former) }];
   }
 
   #network(message: Message, nsid: number, vni: number): Heard | undefined {
@@ -184,7 +210,9 @@ export class EventFilter {
   #ended(nsid: number): readonly Heard[] {
     const heard = this.#containersOf(nsid);
     this.#containers.delete(nsid);
-    this.#missed.delete(nsid);
+    // It may be the end of what is about to be followed.
+    if (this.#expected.has(nsid)) this.#missed.add(nsid);
+    else this.#missed.delete(nsid);
     this.#links.delete(nsid);
     this.#names.delete(nsid);
     const vni = vniOfNamespaceId(nsid);

@@ -16,6 +16,8 @@ export interface Jobs {
   readonly routing: { readonly ask: RoutingQuestion; readonly tell: RoutingAnswer };
   /** What this host lacks. */
   readonly lacks: { readonly ask: Wanted; readonly tell: readonly Lack[] };
+  /** The host's ends of networks' links. */
+  readonly uplinks: { readonly ask: undefined; readonly tell: readonly Uplink[] };
   readonly look: { readonly ask: LookRequest; readonly tell: LookAnswer };
   /** One stage after another, up to an essential one of which something was refused; of each of these, what was refused. */
   readonly carryOut: { readonly ask: readonly StageOfWork[]; readonly tell: readonly (readonly Refusal[])[] };
@@ -42,6 +44,11 @@ export interface Jobs {
 }
 
 // ---------------------------------------------------------------- looking
+
+export interface Uplink {
+  readonly index: number;
+  readonly name: string;
+}
 
 export interface LookRequest {
   readonly host: boolean;

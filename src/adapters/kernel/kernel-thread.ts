@@ -164,6 +164,7 @@ const DOING: Readonly<Record<JobName, string>> = {
   filters: 'reading the filters of networks',
   beside: "reading the kernel's state",
   routing: "reading the host's addresses and routes",
+  uplinks: "reading the host's links",
   rules: "reading the host's firewall",
   counters: "reading the host's firewall",
   listFlows: "reading the host's connections",

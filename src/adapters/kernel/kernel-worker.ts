@@ -15,7 +15,7 @@ import { askRouting } from './host-routing.ts';
 import type { FromThread, JobName, Jobs, Outcome, ToThread } from './jobs.ts';
 import { findLacks } from './lacks.ts';
 import { Leave } from './leave.ts';
-import { Looker } from './look.ts';
+import { findUplinks, Looker } from './look.ts';
 import { plainError } from './plain-error.ts';
 import { listCounters, runRules, Tables } from './tables.ts';
 import { carryOutWireguard, hasWireguardModule, lookAtWireguard } from './wireguard.ts';
@@ -41,6 +41,7 @@ const looker = new Looker(tables);
 const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Promise<Jobs[K]['tell']> } = {
   lacks: (wanted) => findLacks(wanted),
   routing: (question) => askRouting(question),
+  uplinks: () => findUplinks(),
   look: (request) => looker.look(request),
   carryOut: (stages) => carryOut({ tables, flows, looker, leave }, stages),
   beside: (place) => looker.lookBeside(place),

@@ -17,7 +17,8 @@ export interface KernelDeps {
 
 /** The kernel of the host that `thread` acts upon, through netlink and libnftables. */
 export function createKernel({ thread, isAlive, onFirewallChange, hostPid }: KernelDeps): Kernel {
-  const monitor = new KernelMonitor({ hostPid, onFirewallChange });
+  const uplinks = () => thread.ask('uplinks', undefined);
+  const monitor = new KernelMonitor({ hostPid, onFirewallChange, uplinks });
   const observer = new Observer({ thread, isAlive, onInsides: (insides) => monitor.follow(insides) });
   const filters = new Map<string, { readonly generation: string; readonly tables: NetworkTables }>();
   let isFirst = true;
@@ -42,7 +43,7 @@ export function createKernel({ thread, isAlive, onFirewallChange, hostPid }: Ker
       try {
         return await apply(thread, plan, signal);
       } finally {
-        quiet();
+        await quiet();
       }
     },
     changes: (signal) => monitor.changes(signal),

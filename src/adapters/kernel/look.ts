@@ -29,7 +29,7 @@ import { IFF_UP } from '../netlink/uapi/if-link.ts';
 import { NETNSA_NSID_NOT_ASSIGNED } from '../netlink/uapi/net-namespace.ts';
 import { RTPROT_KERNEL } from '../netlink/uapi/rtnetlink.ts';
 import { identifyContainers } from './container-ids.ts';
-import type { BesidePart, HostPart, InsidePart, LookAnswer, LookRequest, NetworkPart, Seen } from './jobs.ts';
+import type { BesidePart, HostPart, InsidePart, LookAnswer, LookRequest, NetworkPart, Seen, Uplink } from './jobs.ts';
 import { isNoNamespace, pathOf } from './means.ts';
 import { vniOfNamespaceId } from './namespace-ids.ts';
 import { plainError } from './plain-error.ts';
@@ -179,6 +179,17 @@ function seen<T>(look: () => T): Seen<T> | undefined {
   } catch (error) {
     if (isNoNamespace(error)) return undefined;
     return { ok: false, error: plainError(error) };
+  }
+}
+
+/** The host's ends of networks' links. */
+export function findUplinks(): Uplink[] {
+  const socket = new NetlinkSocket();
+  try {
+    const links = socket.dump(dumpLinks('veth'), decodeLink);
+    return links.flatMap(({ index, name }) => (isUplink(name) ? [{ index, name }] : []));
+  } finally {
+    socket.close();
   }
 }
 

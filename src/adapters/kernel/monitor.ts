@@ -10,19 +10,20 @@ import { HOST, type Place, type Plan, TUNNEL } from '../../core/host-state.ts';
 import type { KernelChange } from '../../core/kernel-change.ts';
 import { isNetworkNamespace, vniOf } from '../../core/plan/naming.ts';
 import { writesOf } from '../../core/plan/rows.ts';
-import { decodeLink, dumpLinks } from '../netlink/link.ts';
 import type { Message } from '../netlink/message.ts';
 import { MOST_IGNORED, NetlinkMonitor } from '../netlink/monitor.ts';
-import { NetlinkSocket } from '../netlink/socket.ts';
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from '../netlink/uapi/netlink.ts';
 import { NFNLGRP_NFTABLES } from '../netlink/uapi/nfnetlink.ts';
 import * as rt from '../netlink/uapi/rtnetlink.ts';
 import { EventFilter, type Heard } from './event-filter.ts';
 import { createInbox, type Inbox } from './inbox.ts';
+import type { Uplink } from './jobs.ts';
 import { watchNames } from './name-watch.ts';
 import { tunnelIndex } from './namespace-ids.ts';
 
 export interface KernelMonitorDeps {
+  /** Looks for the host's ends of networks' links: nobody waits for it. */
+  readonly uplinks: () => Promise<readonly Uplink[]>;
   /** A process of the host that is listened to; undefined: this host. */
   readonly hostPid?: number | undefined;
   /** Somebody else changed rules of the host. */
@@ -64,11 +65,13 @@ export class KernelMonitor {
   #rows: NetlinkMonitor | undefined;
   #inbox: Inbox<KernelChange> | undefined;
   #names: { close(): void } | undefined;
+  /** Looks for uplinks that were begun: only the last one counts. */
+  #looks = 0;
   readonly #namespace: string | undefined;
   /** Of the host's files. */
   readonly #root: string;
 
-  constructor(deps: KernelMonitorDeps = {}) {
+  constructor(deps: KernelMonitorDeps) {
     const { hostPid } = deps;
     this.#deps = deps;
     this.#namespace = hostPid === undefined ? undefined : `/proc/${hostPid}/ns/net`;
@@ -99,37 +102,42 @@ export class KernelMonitor {
     }
   }
 
-  /** Changes inside of these containers are told: those that come, and whether any came before that. */
-  follow(insides: readonly Inside[]): void {
+  /** Changes inside of these containers are told when this resolves: those that come, and whether any came before that. */
+  async follow(insides: readonly Inside[]): Promise<void> {
+    for (const { nsid } of insides) this.#filter.expect(nsid);
     // What had an id before may have ended: that is still to be heard.
-    for (const monitor of this.#monitors) monitor.drain();
+    await this.#drain();
     for (const { nsid, path } of insides) for (const heard of this.#filter.follow(nsid, path)) this.#tell(heard);
   }
 
-  /** What is heard where the plan writes is its echo, until the returned function is called. */
-  echoing(plan: Plan): () => void {
+  /** What is heard where the plan writes is its echo, until the returned function is called and what it returns has resolved. */
+  echoing(plan: Plan): () => Promise<void> {
     const places = new Set(plan.stages.flatMap(({ ops }) => ops.flatMap(({ op }) => placesOf(op))));
     for (const place of places) this.#writing.set(place, (this.#writing.get(place) ?? 0) + 1);
     const flooded = floodedBy(plan);
     const indexes = flooded.map((namespace) => tunnelIndex(vniOf(namespace)));
     this.#flood([...this.#flooded, ...indexes]);
-    return () => {
+    return async () => {
       // The kernel has told of all that was written.
-      for (const monitor of this.#monitors) monitor.drain();
+      await this.#drain();
       this.#flood(indexes.reduce(without, this.#flooded));
       // Nobody reads what thousands of events tell: a look tells what they came to, whoever wrote them.
       for (const namespace of flooded) this.#push({ kind: 'network', namespace }, namespace);
       const leaving = leftBy(plan);
       this.#written([...places].filter((place) => !leaving.has(place)));
       // Nobody waited for that. Taken for somebody else's doing, it would have all looked at in the next moment.
-      if (leaving.size > 0) setTimeout(() => this.#left(leaving), LINK_END_MS).unref();
+      if (leaving.size > 0) setTimeout(() => void this.#left(leaving), LINK_END_MS).unref();
     };
   }
 
-  #left(places: Iterable<Place>): void {
+  async #left(places: Iterable<Place>): Promise<void> {
     // This turn may be late, and its sockets not read yet.
-    for (const monitor of this.#monitors) monitor.drain();
+    await this.#drain();
     this.#written(places);
+  }
+
+  async #drain(): Promise<void> {
+    await Promise.all(this.#monitors.map((monitor) => monitor.drain()));
   }
 
   #written(places: Iterable<Place>): void {
@@ -166,16 +174,20 @@ export class KernelMonitor {
       on(NETLINK_NETFILTER, [NFNLGRP_NFTABLES], (message, nsid) => this.#filter.table(message, nsid)),
     ];
     this.#names = watchNames(this.#root, (namespace) => this.#push({ kind: 'network', namespace }, namespace));
-    this.#knowUplinks();
+    this.#forget();
   }
 
-  #knowUplinks(): void {
-    const socket = new NetlinkSocket({ namespace: this.#namespace });
-    try {
-      this.#filter.know(socket.dump(dumpLinks('veth'), decodeLink));
-    } finally {
-      socket.close();
-    }
+  /** Nothing is known of before. Of an uplink whose name is not known a later renaming would tell nothing. */
+  #forget(): void {
+    this.#filter.forget();
+    this.#looks += 1;
+    const look = this.#looks;
+    const know = (uplinks: readonly Uplink[] | undefined) => {
+      if (look !== this.#looks) return;
+      for (const heard of this.#filter.know(uplinks)) this.#tell(heard);
+    };
+    // Any link may be one where nobody could look.
+    void this.#deps.uplinks().then(know, () => know(undefined));
   }
 
   #tell(heard: Heard): void {
@@ -203,13 +215,7 @@ export class KernelMonitor {
 
   /** Anything may have happened. */
   #lost(): void {
-    this.#filter.forget();
-    try {
-      // Of one whose name is not known a later renaming would tell nothing.
-      this.#knowUplinks();
-    } catch {
-      // Any link may be one then.
-    }
+    this.#forget();
     this.#inbox?.push({ kind: 'all' });
     this.#inbox?.push({ kind: 'underlay' });
     this.#deps.onFirewallChange?.();

@@ -16,8 +16,8 @@ import { failure } from './plain-error.ts';
 export interface ObserverDeps {
   readonly thread: Pick<KernelThread, 'ask'>;
   readonly isAlive: (container: ContainerRef) => Promise<boolean>;
-  /** These have been looked into. */
-  readonly onInsides: (insides: readonly Inside[]) => void;
+  /** These have been looked into; what was seen is told when that resolves. */
+  readonly onInsides: (insides: readonly Inside[]) => Promise<void>;
 }
 
 /** A network's namespace as it was last seen. */
@@ -65,7 +65,7 @@ export class Observer {
   /** Throws `namespace-unusable`. */
   async inside(path: string, signal?: AbortSignal): Promise<NamespaceState> {
     const answer = await this.#deps.thread.ask('look', { host: false, networks: [], insides: [path] }, signal);
-    this.#tellIds(answer, [path]);
+    await this.#tellIds(answer, [path]);
     // By whatever path it was named.
     if (vniOfNamespaceId(answer.ids[0] ?? 0) > 0)
       throw new OverlaydError('namespace-unusable', `the namespace ${path} belongs to a network of overlayd`);
@@ -94,7 +94,7 @@ export class Observer {
       },
       signal,
     );
-    this.#tellIds(
+    await this.#tellIds(
       answer,
       alive.map(({ path }) => path),
     );
@@ -114,12 +114,12 @@ export class Observer {
     return host ? valueIn(answer.host, HOST, unseen) : undefined;
   }
 
-  #tellIds({ ids }: LookAnswer, paths: readonly string[]): void {
+  async #tellIds({ ids }: LookAnswer, paths: readonly string[]): Promise<void> {
     const insides = paths.flatMap((path, at) => {
       const nsid = ids[at];
       return nsid === undefined ? [] : [{ nsid, path }];
     });
-    if (insides.length > 0) this.#deps.onInsides(insides);
+    if (insides.length > 0) await this.#deps.onInsides(insides);
   }
 
   /** Those that may be looked into, each once; the others that are asked for are `gone`. */

@@ -11,6 +11,7 @@
  * what comes next again: whoever listens has to look at everything then.
  */
 import { endianness } from 'node:os';
+import { setImmediate as turn } from 'node:timers/promises';
 import { type Datagram, receiveDatagrams } from '../native/datagrams.ts';
 import { insideNamespace } from '../native/namespace.ts';
 import { enlargeReceiveBuffer } from '../native/receive-buffer.ts';
@@ -108,6 +109,7 @@ export class NetlinkMonitor {
   /** Something was thrown away, and may still be. */
   #missing = false;
   #next: NodeJS.Immediate | undefined;
+  #drained = Promise.resolve();
   #closed = false;
   #isFiltered = false;
 
@@ -128,9 +130,18 @@ export class NetlinkMonitor {
     }
   }
 
-  /** Hears at once what has happened until now. */
-  drain(): void {
-    while (!this.#closed && this.#receive());
+  /**
+   * Hears what has happened until now. A few dozen messages are taken at once and the others in turns of their own: nobody else waits
+   * for thousands. Who asks first is told first.
+   */
+  drain(): Promise<void> {
+    const take = () => this.#takeAll();
+    this.#drained = this.#drained.then(take, take);
+    return this.#drained;
+  }
+
+  async #takeAll(): Promise<void> {
+    while (!this.#closed && this.#receive()) await turn();
   }
 
   /**

@@ -4,7 +4,7 @@ import { EventFilter } from '../../../../src/adapters/kernel/event-filter.ts';
 import { namespaceId } from '../../../../src/adapters/kernel/namespace-ids.ts';
 import { deleteAddress, replaceAddress } from '../../../../src/adapters/netlink/address.ts';
 import { PayloadWriter } from '../../../../src/adapters/netlink/attributes.ts';
-import { decodeLink, newBridge, newVeth } from '../../../../src/adapters/netlink/link.ts';
+import { newBridge, newVeth } from '../../../../src/adapters/netlink/link.ts';
 import {
   encodeMessage,
   type Message,
@@ -34,6 +34,7 @@ const INSIDE = [{ kind: 'container', path: '/run/netns/c1' }];
 let filter: EventFilter;
 beforeEach(() => {
   filter = new EventFilter();
+  filter.know([]);
   filter.follow(CONTAINER, '/run/netns/c1');
 });
 
@@ -212,8 +213,27 @@ describe('in the host', () => {
     const uplink = veth('ovl4096');
     route(uplink);
     filter.forget();
-    filter.know([decodeLink(uplink)]);
+    filter.know([{ index: 9, name: 'ovl4096' }]);
     expect(route(veth('other'))).toEqual([{ kind: 'host' }, ...NETWORK]);
+  });
+
+  it('what was told while somebody looked for the uplinks is later than what was seen, or told once more', () => {
+    filter.forget();
+    const NAMES = [veth('other', 1450, 7), veth('ovl4097', 1450, 8), gone(veth('ovl4098', 1450, 9), rt.RTM_DELLINK)];
+    for (const message of NAMES) route(message);
+    const uplinks = [7, 9, 10].map((index) => ({ index, name: `ovl409${index - 1}` }));
+    expect(filter.know(uplinks)).toEqual([{ kind: 'host' }, ...NETWORK]);
+    const rowOf = (link: number) => route(event(replaceNeighbour({ ...row, link })));
+    expect([7, 8, 9, 10].map((link) => rowOf(link).length)).toEqual([0, 1, 0, 1]);
+    expect(filter.know(uplinks)).toEqual([]);
+  });
+
+  it('where nobody could look for them any link may be one, and nothing is kept for later', () => {
+    filter.forget();
+    route(veth('other', 1450, 7));
+    expect(filter.know(undefined)).toEqual([]);
+    expect(route(event(replaceNeighbour({ ...row, link: 7 })))).toEqual([{ kind: 'host' }]);
+    expect(filter.know([{ index: 7, name: 'ovl4096' }])).toEqual([]);
   });
 
   it('rows of any link are told after a loss: it may be an uplink that was made meanwhile', () => {
@@ -248,6 +268,21 @@ describe('inside of a container', () => {
     expect(filter.follow(4, '/run/netns/c4')).toEqual([]);
     expect(route(event(replaceAddress(address)), 5)).toEqual([]);
     expect(filter.follow(5, '/run/netns/c5')).toEqual([{ kind: 'container', path: '/run/netns/c5' }]);
+    expect(filter.follow(5, '/run/netns/c5')).toEqual([]);
+  });
+
+  it('the end of what has the id of one that is about to be followed is told then: it may be its own', () => {
+    const ended = () => route(gone(event(newNsid(0, 5)), rt.RTM_DELNSID));
+    const five = [{ kind: 'container', path: '/run/netns/c5' }];
+    expect(ended()).toEqual([]);
+    expect(filter.follow(5, '/run/netns/c5')).toEqual([]);
+    filter.expect(5);
+    filter.expect(5);
+    expect(ended()).toEqual(five);
+    expect(filter.follow(5, '/run/netns/c5')).toEqual(five);
+    expect(ended()).toEqual(five);
+    expect(filter.follow(5, '/run/netns/c5')).toEqual(five);
+    expect(ended()).toEqual(five);
     expect(filter.follow(5, '/run/netns/c5')).toEqual([]);
   });
 

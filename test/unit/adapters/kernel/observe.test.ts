@@ -44,7 +44,7 @@ function look(answers: readonly Partial<LookAnswer>[], isAlive: () => Promise<bo
     },
   };
   const followed: [number, string][] = [];
-  const onInsides = (insides: readonly Inside[]) => {
+  const onInsides = async (insides: readonly Inside[]) => {
     for (const { nsid, path } of insides) followed.push([nsid, path]);
   };
   const observer = new Observer({ thread, isAlive, onInsides });
