@@ -1,5 +1,14 @@
 /** What somebody with root may do to a host's namespaces by mistake, one op at a time, chosen by chance. */
-import { BRIDGE, HOST, LOOPBACK, type NamespaceState, type Op, type Place, TUNNEL } from '../../src/core/host-state.ts';
+import {
+  BRIDGE,
+  HOST,
+  LOOPBACK,
+  type NamespaceState,
+  type Op,
+  type Place,
+  type PortFlags,
+  TUNNEL,
+} from '../../src/core/host-state.ts';
 import { isNetworkNamespace } from '../../src/core/plan/naming.ts';
 import { fdbRows, neighbourRows } from '../../src/core/row-table.ts';
 import type { Random } from '../../src/ports/runtime.ts';
@@ -33,11 +42,15 @@ const deleteLink: Damage = (at, { links }, random) => {
 const changeLink: Damage = (at, { links }, random) => {
   const link = pick(
     random,
-    [...links.values()].filter(({ kind }) => kind === 'veth' || kind === 'bridge'),
+    [...links.values()].filter(({ kind }) => ['veth', 'bridge', 'vxlan'].includes(kind)),
   );
   if (!link) return undefined;
   const set = random.next() < 0.5 ? { mtu: 1_280 } : { mac: STRANGE_MAC };
   return { kind: 'set-link', at, name: link.name, set };
+};
+const changeBridge: Damage = (at, { links }, random) => {
+  const bridge = { stp: random.next() < 0.5, multicastSnooping: random.next() < 0.5 };
+  return links.has(BRIDGE) ? { kind: 'set-link', at, name: BRIDGE, set: { bridge } } : undefined;
 };
 const openPort: Damage = (at, { links }, random) => {
   const link = pick(
@@ -45,6 +58,14 @@ const openPort: Damage = (at, { links }, random) => {
     [...links.values()].filter(({ port }) => port),
   );
   return link && { kind: 'set-port', at, name: link.name, flags: { ...link.port!, learning: true, locked: false } };
+};
+const changePort: Damage = (at, { links }, random) => {
+  const link = pick(
+    random,
+    [...links.values()].filter(({ port }) => port),
+  );
+  const flag = link && pick(random, Object.keys(link.port!) as (keyof PortFlags)[])!;
+  return link && { kind: 'set-port', at, name: link.name, flags: { ...link.port!, [flag!]: !link.port![flag!] } };
 };
 const deleteNeighbour: Damage = (at, { neighbours }, random) => {
   const neighbour = pick(random, neighbourRows(neighbours));
@@ -102,7 +123,18 @@ const deleteNamespace: Damage = (name) => ({ kind: 'delete-namespace', name });
 const ROWS = [deleteNeighbour, changeNeighbour, deleteRoute] as const;
 const OF_NETWORKS: readonly Damage[] = [
   ...[...ROWS, addNeighbour, deleteFdb, changeFdb, deleteFdb, changeFdb, deleteAddress, addAddress],
-  ...[deleteLink, changeLink, openPort, addLink, deleteFilter, changeElements, stopForwarding, deleteNamespace],
+  ...[
+    deleteLink,
+    changeLink,
+    changeBridge,
+    openPort,
+    changePort,
+    addLink,
+    deleteFilter,
+    changeElements,
+    stopForwarding,
+    deleteNamespace,
+  ],
 ];
 const OF_HOST: readonly Damage[] = [...ROWS, deleteLink, changeLink, deleteFilter, changeElements, stopForwarding];
 const OF_CONTAINERS: readonly Damage[] = [deleteLink, changeLink, deleteAddress, deleteRoute];

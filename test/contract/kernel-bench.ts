@@ -34,7 +34,7 @@ export function contentOf({ links, addresses, routes, neighbours, fdb, filter, f
   return {
     forwarding,
     links: sorted(ours.map(({ name, kind, mac, mtu, up, master }) => ({ name, kind, mac, mtu, up, master }))),
-    details: new Map(ours.map(({ name, vxlan, port }) => [name, { vxlan, port }])),
+    details: new Map(ours.map(({ name, vxlan, bridge, port }) => [name, { vxlan, bridge, port }])),
     rows: [addresses, routes, neighbourRows(neighbours), fdbRows(fdb)].map(sorted),
     filter,
   };

@@ -3,6 +3,7 @@ import { Reconciler, type ReconcilerDeps } from '../../../src/agent/reconcile/re
 import type { LocalEndpoint } from '../../../src/core/container.ts';
 import type { BundledStore } from '../../../src/core/keepers.ts';
 import type { NetworkRecord } from '../../../src/core/records.ts';
+import type { Kernel } from '../../../src/ports/kernel.ts';
 import type { Logger } from '../../../src/ports/runtime.ts';
 import { World } from '../../contract/kernel-world.ts';
 import type { Host } from '../../lab/host.ts';
@@ -21,6 +22,8 @@ export interface StationOptions {
   readonly serviceAddress?: boolean;
   readonly store?: BundledStore;
   readonly auditIntervalMs?: number;
+  /** Put between the reconciler and the kernel. */
+  readonly through?: (kernel: Kernel) => Kernel;
 }
 
 /** A host of the lab with what an agent there would know, and its reconciler. */
@@ -29,6 +32,7 @@ export class Station {
   readonly host: Host;
   readonly gone: LocalEndpoint[] = [];
   readonly #adapters: ReturnType<typeof openKernel>;
+  readonly #kernel: Kernel;
   reconciler: Reconciler;
   readonly #serviceAddress: boolean;
   readonly #store: BundledStore | undefined;
@@ -43,12 +47,13 @@ export class Station {
     this.#auditIntervalMs = options.auditIntervalMs ?? 500;
     this.world = new World(host.name);
     this.#adapters = openKernel(host);
+    this.#kernel = options.through?.(this.#adapters.kernel) ?? this.#adapters.kernel;
     this.reconciler = this.#create();
   }
 
   #create(): Reconciler {
     const deps: ReconcilerDeps = {
-      kernel: this.#adapters.kernel,
+      kernel: this.#kernel,
       view: () => this.world,
       self: () => this.world.self,
       local: () => [...this.world.local.values()],
