@@ -11,15 +11,23 @@
 export interface FairQueueLimits {
   /** Of one source, answered at once in a turn. */
   readonly atOnce: number;
-  /** Of one source, waiting. */
+  /** Of one source, waiting; and as soon as so many wait of all. */
   readonly waiting: number;
+  readonly share: number;
+  readonly waitingOfAll: number;
   /** Of all sources, taken up in a turn; and while one of them has more than may wait. */
   readonly perTurn: number;
   readonly perFloodedTurn: number;
 }
 
-/** Node.js reads up to 32 datagrams of a socket between two turns: what one source gets of those is less. */
-export const FAIR_QUEUE_LIMITS: FairQueueLimits = { atOnce: 8, waiting: 256, perTurn: 16, perFloodedTurn: 4 };
+/**
+ * Node.js reads up to 32 datagrams of a socket between two turns: what one source gets of those is less. So of all that the kernel
+ * kept while nobody read, as over a hand-over on a busy host, half has to wait: that is no flood (`adapters/dns/bind.ts`).
+ */
+export const FAIR_QUEUE_LIMITS: FairQueueLimits = {
+  ...{ atOnce: 8, perTurn: 16, perFloodedTurn: 4 },
+  ...{ waiting: 1_536, share: 256, waitingOfAll: 65_536 },
+};
 
 interface Source<T> {
   /** Answered at once since the last turn. */
@@ -35,6 +43,7 @@ const MAX_SOURCES = 1_024;
 export class FairQueue<T> {
   readonly #limits: FairQueueLimits;
   readonly #sources = new Map<string, Source<T>>();
+  #waiting = 0;
   #flooded = false;
   #turnDue = false;
 
@@ -56,11 +65,13 @@ export class FairQueue<T> {
       return 'now';
     }
     this.#turnDue = true;
-    if (count >= this.#limits.waiting) {
+    const { waiting, share, waitingOfAll } = this.#limits;
+    if (count >= (this.#waiting < waitingOfAll ? waiting : share)) {
       this.#flooded = true;
       return 'dropped';
     }
     source.waiting.push(item);
+    this.#waiting++;
     return 'later';
   }
 
@@ -82,8 +93,9 @@ export class FairQueue<T> {
       if (source.next === source.waiting.length) continue;
       this.#sources.set(name, source);
       left--;
+      this.#waiting--;
       taken.push(source.waiting[source.next++]!);
-      if (source.next >= this.#limits.waiting) compact(source);
+      if (source.next >= this.#limits.share) compact(source);
     }
     for (const source of this.#sources.values()) source.answered = 0;
     this.#turnDue = this.#sources.size > 0;

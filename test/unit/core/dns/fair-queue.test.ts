@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { FairQueue } from '../../../../src/core/dns/fair-queue.ts';
+import { FAIR_QUEUE_LIMITS, FairQueue } from '../../../../src/core/dns/fair-queue.ts';
 
-const LIMITS = { atOnce: 2, waiting: 4, perTurn: 3, perFloodedTurn: 1 };
+const LIMITS = { atOnce: 2, waiting: 4, waitingOfAll: 1_000, share: 4, perTurn: 3, perFloodedTurn: 1 };
 
 /** Offers so many questions of a source; `a1`, `a2`, … are its items. */
 function ask(queue: FairQueue<string>, source: string, count: number): string[] {
@@ -54,6 +54,28 @@ it('a flood is dropped, and while it lasts fewer are answered in a turn', () => 
   expect(ask(queue, 'a', 8).slice(6)).toEqual(['dropped', 'dropped']);
   expect(queue.turn()).toEqual(['a3']);
   expect(queue.turn()).toHaveLength(3);
+});
+
+// As many small datagrams as two MiB hold, which is what the kernel makes of the buffer that is asked for (socket(7)): 768 bytes each.
+it('what one source has asked while nobody read, over a hand-over, is all answered', () => {
+  const queue = new FairQueue<number>(FAIR_QUEUE_LIMITS);
+  const waited = Math.floor((2 << 20) / 768);
+  const answered: number[] = [];
+  for (let read = 0; read < waited || queue.turnDue; answered.push(...queue.turn())) {
+    for (const end = Math.min(read + 32, waited); read < end; read++) {
+      if (queue.offer('a', read) === 'now') answered.push(read);
+    }
+  }
+  expect(answered).toEqual(Array.from({ length: waited }, (_, each) => each));
+});
+
+it('while many wait of all sources each has room for fewer', () => {
+  const queue = new FairQueue<string>({ ...LIMITS, waiting: 6, waitingOfAll: 8, share: 3 });
+  expect(ask(queue, 'a', 9).slice(7)).toEqual(['later', 'dropped']);
+  expect(ask(queue, 'b', 6).slice(2)).toEqual(['later', 'later', 'later', 'dropped']);
+  expect(ask(queue, 'c', 6).slice(2)).toEqual(['later', 'later', 'later', 'dropped']);
+  while (queue.turnDue) queue.turn();
+  expect(ask(queue, 'b', 9).slice(7)).toEqual(['later', 'dropped']);
 });
 
 it('sources without end are forgotten', () => {
