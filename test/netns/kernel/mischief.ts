@@ -67,10 +67,15 @@ export function chooseMischief(random: Random, states: ReadonlyMap<Place, Namesp
   return script === undefined ? undefined : { at, script };
 }
 
+/** `ip … flush` goes on as long as somebody makes anew what it takes away, who may wait for it: it is ended then. */
+const LIMIT_MS = 5_000;
+
 /** What is not there any more is damaged already. */
 export async function commit(host: Host, { at, script }: Mischief): Promise<void> {
   const enter = isNetworkNamespace(at) ? `/run/netns/${at}` : at;
-  await host.run([...(at === HOST ? [] : ['nsenter', `--net=${enter}`]), 'sh', '-c', script]);
+  await host.run([...(at === HOST ? [] : ['nsenter', `--net=${enter}`]), 'sh', '-c', script], {
+    timeoutMs: LIMIT_MS,
+  });
 }
 
 function pick<T>(random: Random, items: readonly T[]): T | undefined {
