@@ -48,5 +48,7 @@ done = [address for address in failed if address in there]
 print(f"kernel {'.'.join(platform.release().split('.')[:2])}, libnftables1 {sys.argv[1]}")
 print(f"of {tried} transactions {len(failed)} failed: {next(iter(failed.values()), 'none')}")
 print(f"of those {len(done)} were done")
-sys.exit(0 if failed and len(done) == len(failed) else 1)
+if not failed:
+    sys.exit("no signal came while the library looked for answers: that shows nothing, run it again")
+sys.exit(0 if len(done) == len(failed) else 1)
 END
