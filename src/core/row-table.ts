@@ -223,7 +223,7 @@ function formatMac(words: Uint32Array, at: number): string {
 // ---------------------------------------------------------------- parts of tables
 
 /** Those rows, in that order. */
-export function rowsAt<K extends RowKind>(table: RowTable<K>, positions: ArrayLike<number>): RowTable<K> {
+function rowsAt<K extends RowKind>(table: RowTable<K>, positions: ArrayLike<number>): RowTable<K> {
   const size = ROW_WORDS[table.kind];
   const words = new Uint32Array(positions.length * size);
   for (let nth = 0; nth < positions.length; nth++) {

@@ -1,5 +1,4 @@
 /** What WireGuard's adapter asks of the kernel, done by the kernel's thread. */
-
 import type { KernelThread } from './kernel-thread.ts';
 import type { PlaceStep } from './wireguard-place.ts';
 
