@@ -4,4 +4,4 @@ import path from 'node:path';
 import { recordMessages } from './recording.ts';
 
 const file = path.resolve(import.meta.dirname, '../../fixtures/netlink-messages.json');
-writeFileSync(file, `${JSON.stringify(recordMessages(), undefined, 2)}\n`);
+writeFileSync(file, `${JSON.stringify(await recordMessages(), undefined, 2)}\n`);

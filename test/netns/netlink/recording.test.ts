@@ -42,6 +42,6 @@ function meaningOf(messages: Recorded): Record<string, unknown> {
   );
 }
 
-it('means the same', () => {
-  expect(meaningOf(recordMessages())).toEqual(meaningOf(recorded));
+it('means the same', async () => {
+  expect(meaningOf(await recordMessages())).toEqual(meaningOf(recorded));
 });

@@ -27,13 +27,17 @@ import { NFPROTO_INET } from '../../../src/adapters/netlink/uapi/netfilter.ts';
 import * as nl from '../../../src/adapters/netlink/uapi/netlink.ts';
 import { NFNLGRP_NFTABLES } from '../../../src/adapters/netlink/uapi/nfnetlink.ts';
 import * as rt from '../../../src/adapters/netlink/uapi/rtnetlink.ts';
+import { until } from '../../lab/until.ts';
 import { TestNamespace } from './namespace.ts';
 
 /** Of one name one message or several, one behind the other, in hex. */
 export type Recorded = Record<string, string>;
 
 const NSID = 1_073_745_920;
+const FIRST_INDEX = 500;
 const PORT_INDEX = 502;
+/** `linux/if.h` */
+const IFF_RUNNING = 0x40;
 /** Larger than any of the answers. */
 const room = new Uint8Array(256 * 1024);
 
@@ -102,6 +106,15 @@ class Place {
     return hexOf(rows.filter(({ type }) => type !== nl.NLMSG_DONE).filter(isMeant));
   }
 
+  /** That a link has a carrier the kernel works out later, in a queue of its own. It tells of it then, and flags differ. */
+  async untilLinksRun(): Promise<void> {
+    await until('links that run', () => {
+      const rows = this.ask(dumpLinks()).filter(({ type }) => type !== nl.NLMSG_DONE);
+      const ours = rows.map(decodeLink).filter(({ index }) => index >= FIRST_INDEX);
+      return ours.length > 0 && ours.every(({ flags }) => (flags & IFF_RUNNING) !== 0);
+    });
+  }
+
   /** What is told to a group's members while something is done. */
   hear(group: number, task: () => void, protocol = nl.NETLINK_ROUTE): Message[] {
     const fd = openNetlink(protocol, this.space.path);
@@ -152,21 +165,22 @@ function hexOf(messages: readonly Message[]): string {
 }
 
 /** Records all of them. */
-export function recordMessages(): Recorded {
+export async function recordMessages(): Promise<Recorded> {
   const spaces = ['recording', 'recording-other', 'recording6'].map((name) => new TestNamespace(name));
   const [first, other, second] = spaces as [TestNamespace, TestNamespace, TestNamespace];
   try {
-    return { ...recordIpv4(new Place(first), other.path), ...recordIpv6(new Place(second)) };
+    return { ...(await recordIpv4(new Place(first), other.path)), ...(await recordIpv6(new Place(second))) };
   } finally {
     for (const space of spaces) space.remove();
   }
 }
 
-function recordIpv4(place: Place, other: string): Recorded {
+async function recordIpv4(place: Place, other: string): Promise<Recorded> {
   // A namespace begins as the host's is.
   place.set('net.ipv4.ip_forward', '0');
   place.ip(NETWORK);
   place.bridge(BRIDGE);
+  await place.untilLinksRun();
   const link = (name: string) => place.find(dumpLinks(), (message) => decodeLink(message).name === name);
   const route = (destination: string) =>
     place.find(dumpRoutes({ family: AF.INET }), (message) => decodeRoute(message).destination === destination);
@@ -238,7 +252,7 @@ function recordEvents(place: Place): Recorded {
 /** Kernels may put devices of their own into each namespace. */
 function isOfOurs(message: Message): boolean {
   const { index } = decodeNetconf(message);
-  return index < 0 || index >= 500;
+  return index < 0 || index >= FIRST_INDEX;
 }
 
 function recordFlows(place: Place): Recorded {
@@ -251,9 +265,10 @@ function recordFlows(place: Place): Recorded {
   return { flow: from('127.0.0.1'), 'ipv6 flow': from('::1') };
 }
 
-function recordIpv6(place: Place): Recorded {
+async function recordIpv6(place: Place): Promise<Recorded> {
   place.ip(NETWORK6);
   place.bridge(BRIDGE6);
+  await place.untilLinksRun();
   const address = (text: string) =>
     place.find(dumpAddresses(AF.INET6), (message) => decodeAddress(message).address === text);
   const route = (text: string) =>
