@@ -4,6 +4,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { heldBytes } from './heap.ts';
 
 const INSPECTOR = 'http://127.0.0.1:9229/json/list';
+/** There to end what cannot succeed, not to measure. */
+const LIMIT_MS = 120_000;
 const CLOSE = "process.getBuiltinModule('node:inspector').close()";
 
 const [pid, ...apart] = process.argv.slice(2);
@@ -28,12 +30,23 @@ void ask('Runtime.evaluate', { expression: CLOSE });
 await ended;
 console.log(await heldBytes(Readable.from(chunks), apart));
 
-/** Of the inspector, once it listens. */
+/** Of the inspector, once it listens. Throws when the process has gone, or is deaf to the signal. */
 async function address(): Promise<string> {
-  for (;;) {
+  const end = performance.now() + LIMIT_MS;
+  while (performance.now() < end) {
     const answer = await fetch(INSPECTOR).catch(() => undefined);
     if (answer) return ((await answer.json()) as { webSocketDebuggerUrl: string }[])[0]!.webSocketDebuggerUrl;
+    if (!isThere()) throw new Error(`process ${pid} has gone before its inspector listened`);
     await pause(20);
+  }
+  throw new Error(`the inspector of process ${pid} does not listen after ${LIMIT_MS} ms`);
+}
+
+function isThere(): boolean {
+  try {
+    return process.kill(Number(pid), 0);
+  } catch {
+    return false;
   }
 }
 
