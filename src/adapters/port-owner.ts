@@ -44,13 +44,14 @@ async function holdingSockets(
   { namespacePath, address }: PortOwnerOptions,
 ): Promise<Set<string>> {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const tables = insideNamespace(namespacePath, () => [transport, `${transport}6`].flatMap(openTable));
   // As the kernel's tables have it: words of four bytes, in each the last byte first.
   const bytes = address && Buffer.from(bytesOf(requireIp(address, 'address'))).swap32();
   const wanted = bytes && `${bytes.toString('hex').toUpperCase()}${suffix}`;
   const holds = (local = '') => local.endsWith(suffix) && (!wanted || local === wanted || isEverywhere(local, wanted));
   const sockets = new Set<string>();
-  for (const table of tables) {
+  for (const name of [transport, `${transport}6`]) {
+    const table = insideNamespace(namespacePath, () => openTable(name));
+    if (table === undefined) continue;
     for await (const line of linesOf(table)) {
       const row = line.trim().split(/\s+/);
       if (holds(row[1]) && row[3] === HOLDING[transport]) sockets.add(`socket:[${row[9]}]`);
@@ -64,16 +65,19 @@ function isEverywhere(local: string, wanted: string): boolean {
   return /^0+:/.test(local) && local.length >= wanted.length;
 }
 
-/** Of the network namespace that this thread is in, whoever reads it. None where the kernel has no such protocol. */
-function openTable(name: string): number[] {
+/** Of the network namespace that this thread is in, whoever reads it. Undefined where the kernel has no such protocol. */
+function openTable(name: string): number | undefined {
   try {
-    return [openSync(`/proc/thread-self/net/${name}`, 'r')];
+    return openSync(`/proc/thread-self/net/${name}`, 'r');
   } catch {
-    return [];
+    return undefined;
   }
 }
 
-/** Some hundreds of the table in a turn: a busy host has tens of thousands, and the kernel goes through all places that there are. */
+/**
+ * Read in another thread, and closed at the end or when reading fails. The kernel gives a page at a time, some 27 rows: a busy
+ * host has tens of thousands, which take as many turns as there are pages.
+ */
 function linesOf(table: number): AsyncIterable<string> {
   return createInterface({ input: createReadStream('', { fd: table }) });
 }
