@@ -53,6 +53,8 @@ const LINK_END_MS = 100;
 
 /** Where namespaces are not heard (see `NetlinkMonitor`), everything is looked at so often. */
 const DEAF_MS = 5_000;
+/** Where the uplinks could not be looked for. */
+const LOOK_AGAIN_MS = 5_000;
 
 export class KernelMonitor {
   readonly #deps: KernelMonitorDeps;
@@ -106,8 +108,11 @@ export class KernelMonitor {
   async follow(insides: readonly Inside[]): Promise<void> {
     for (const { nsid } of insides) this.#filter.expect(nsid);
     // What had an id before may have ended: that is still to be heard.
-    await this.#drain();
-    for (const { nsid, path } of insides) for (const heard of this.#filter.follow(nsid, path)) this.#tell(heard);
+    try {
+      await this.#drain();
+    } finally {
+      for (const { nsid, path } of insides) for (const heard of this.#filter.follow(nsid, path)) this.#tell(heard);
+    }
   }
 
   /** What is heard where the plan writes is its echo, until the returned function is called and what it returns has resolved. */
@@ -186,8 +191,13 @@ export class KernelMonitor {
       if (look !== this.#looks) return;
       for (const heard of this.#filter.know(uplinks)) this.#tell(heard);
     };
-    // Any link may be one where nobody could look.
-    void this.#deps.uplinks().then(know, () => know(undefined));
+    // Any link may be one where nobody could look, until somebody can.
+    const knowNone = () => {
+      know(undefined);
+      const again = () => look === this.#looks && this.#inbox && this.#forget();
+      setTimeout(again, LOOK_AGAIN_MS).unref();
+    };
+    void this.#deps.uplinks().then(know, knowNone);
   }
 
   #tell(heard: Heard): void {

@@ -2,7 +2,7 @@
 import { allocate, callNow, libc, type NativeMemory } from './system-call.ts';
 
 /** Nobody has to wait for long while so many are looked at. */
-const AT_ONCE = 32;
+export const AT_ONCE = 32;
 /** Events of the kernel are shorter, but for those of links with hundreds of parts. */
 const DATAGRAM_BYTES = 8 * 1024;
 /** One control message. */

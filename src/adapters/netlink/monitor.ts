@@ -12,7 +12,7 @@
  */
 import { endianness } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type Datagram, receiveDatagrams } from '../native/datagrams.ts';
+import { AT_ONCE, type Datagram, receiveDatagrams } from '../native/datagrams.ts';
 import { insideNamespace } from '../native/namespace.ts';
 import { enlargeReceiveBuffer } from '../native/receive-buffer.ts';
 import {
@@ -58,6 +58,8 @@ export interface MonitorOptions {
 }
 
 const BUFFER_BYTES = 16 * 1024 * 1024;
+/** What the kernel counts of the buffer for a message at least (`SKB_TRUESIZE`); and it gives twice of what it is asked for (socket(7)). */
+const LEAST_COUNTED_BYTES = 512;
 /** There was no room for a message, or no memory to hand it over. */
 const LOSSES = ['ENOBUFS', 'ENOMEM'];
 
@@ -106,6 +108,8 @@ export class NetlinkMonitor {
   readonly #fd: number;
   readonly #options: MonitorOptions;
   readonly #waiting: { stop(): void };
+  /** More turns do not wait in the buffer. */
+  readonly #mostTurns: number;
   /** Something was thrown away, and may still be. */
   #missing = false;
   #next: NodeJS.Immediate | undefined;
@@ -119,7 +123,8 @@ export class NetlinkMonitor {
     this.#options = options;
     this.#fd = insideNamespace(namespace, () => openSocket(AF.NETLINK, SOCK.RAW | SOCK.NONBLOCK, protocol));
     try {
-      enlargeReceiveBuffer(this.#fd, BUFFER_BYTES);
+      const buffer = 2 * enlargeReceiveBuffer(this.#fd, BUFFER_BYTES);
+      this.#mostTurns = Math.ceil(buffer / LEAST_COUNTED_BYTES / AT_ONCE);
       this.everywhere = listenEverywhere(this.#fd);
       bindSocket(this.#fd, netlinkAddress());
       for (const group of groups) setSocketOption(this.#fd, SOL.NETLINK, NETLINK_ADD_MEMBERSHIP, group);
@@ -132,7 +137,7 @@ export class NetlinkMonitor {
 
   /**
    * Hears what has happened until now. A few dozen messages are taken at once and the others in turns of their own: nobody else waits
-   * for thousands. Who asks first is told first.
+   * for thousands. Who asks first is told first. It ends however fast more comes: after as much as the buffer can hold.
    */
   drain(): Promise<void> {
     const take = () => this.#takeAll();
@@ -141,7 +146,7 @@ export class NetlinkMonitor {
   }
 
   async #takeAll(): Promise<void> {
-    while (!this.#closed && this.#receive()) await turn();
+    for (let turns = 0; turns < this.#mostTurns && !this.#closed && this.#receive(); turns++) await turn();
   }
 
   /**

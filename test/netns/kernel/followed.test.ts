@@ -70,3 +70,20 @@ it('an uplink that gets another name while somebody looks for the uplinks is tol
   quit.abort();
   await ended;
 });
+
+it('uplinks that nobody could look for are looked for again', async () => {
+  let asked = 0;
+  const uplinks = async () => {
+    asked += 1;
+    if (asked === 1) throw new Error('not now');
+    return [];
+  };
+  const monitor = new KernelMonitor({ hostPid: host.pid, uplinks });
+  const quit = new AbortController();
+  const ended = (async () => {
+    for await (const _ of monitor.changes(quit.signal)) continue;
+  })();
+  await until('the second look', () => asked === 2);
+  quit.abort();
+  await ended;
+});

@@ -244,6 +244,26 @@ it('takes a few dozen messages in a turn, in order, however many wait', async ()
   expect(heard).toEqual(macs.map((mac) => `200 row ${mac}`));
 });
 
+it('has heard what there was, however fast more comes', async () => {
+  const asking = new NetlinkSocket({ namespace: two.path });
+  const [mtu, mac, index] = [1450, '02:00:00:00:00:01', 77];
+  asking.request([newVeth({ name: 'a', mac, mtu, index }, { name: 'b', mac, mtu })]);
+  const rows = [mac, '02:00:00:00:00:02'].map((each) =>
+    replaceNeighbour({ link: index, address: '10.0.0.1', mac: each }),
+  );
+  let isOver = false;
+  const on = { protocol: NETLINK_ROUTE, groups: [rt.RTNLGRP_NEIGH], namespace: host.path };
+  // Each makes one more, so that something always waits.
+  let count = 0;
+  const onMessage = () => void (isOver || asking.request([rows[++count % 2]!]));
+  const monitor = new NetlinkMonitor({ ...on, onMessage, onLost: () => undefined });
+  for (let each = 0; each < 100; each++) asking.request(rows);
+  await monitor.drain();
+  isOver = true;
+  monitor.close();
+  asking.close();
+});
+
 it('hears nothing after it was closed', async () => {
   for (const monitor of monitors) monitor.close();
   one.ip('link', 'add', 'late', 'type', 'bridge');
