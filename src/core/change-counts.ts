@@ -6,6 +6,8 @@ export class ChangeCounts {
   readonly #selfId: string;
   readonly #networks = new Map<string, { readonly all: number; readonly others: number }>();
   #nodes = 0;
+  /** Where the count of a network begins: above all that one of the same id had before. */
+  #floor = 0;
 
   constructor(selfId: string) {
     this.#selfId = selfId;
@@ -13,7 +15,7 @@ export class ChangeCounts {
 
   /** `nodeIds`: whose endpoints they are; undefined: anybody's. */
   noteEndpoints(networkId: string, nodeIds?: ReadonlySet<string>): void {
-    const { all, others } = this.#networks.get(networkId) ?? { all: 0, others: 0 };
+    const { all, others } = this.#networks.get(networkId) ?? { all: this.#floor, others: this.#floor };
     const isOwn = nodeIds?.size === 1 && nodeIds.has(this.#selfId);
     this.#networks.set(networkId, { all: all + 1, others: isOwn ? others : others + 1 });
   }
@@ -23,16 +25,17 @@ export class ChangeCounts {
   }
 
   forget(networkId: string): void {
+    this.#floor = Math.max(this.#floor, (this.#networks.get(networkId)?.all ?? 0) + 1);
     this.#networks.delete(networkId);
   }
 
   /** As of `ClusterView.moment`. */
   moment(networkId: string): number {
-    return this.#nodes + (this.#networks.get(networkId)?.all ?? 0);
+    return this.#nodes + (this.#networks.get(networkId)?.all ?? this.#floor);
   }
 
   /** As of `ClusterView.momentOfOthers`. */
   momentOfOthers(networkId: string): number {
-    return this.#nodes + (this.#networks.get(networkId)?.others ?? 0);
+    return this.#nodes + (this.#networks.get(networkId)?.others ?? this.#floor);
   }
 }

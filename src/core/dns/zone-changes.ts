@@ -30,7 +30,7 @@ interface Told {
   ahead: boolean;
   statics?: StaticNamesRecord | undefined;
   services?: readonly ServiceRecord[] | undefined;
-  /** When the entries were all that the view had, and none was missing for want of a way. */
+  /** When the entries were all that the view had, no more and no less, and none was hidden for want of a way. */
   settled?: { readonly moment: number; readonly hidden: ReadonlySet<string> } | undefined;
   /** By address as the view has it. */
   readonly entries: Map<string, ToldEntry>;
@@ -96,15 +96,19 @@ export class ZoneChanges {
     const all = ahead || reaches === undefined || reachesAll?.(networkId) === true;
     const { entries, settled } = told;
     // As they were told of ahead, mostly.
-    if (all && settled?.moment === moment && settled.hidden === hidden && entries.size === current.size)
-      return { set, removed };
+    if (all && settled?.moment === moment && settled.hidden === hidden) return { set, removed };
     const known = entries.size;
     let present = 0;
+    let untold = 0;
     for (const [address, record] of current) {
       const before = entries.get(address);
       if (before !== undefined) present += 1;
       const shown = !hidden.has(record.nodeId) && (all || reaches(record, address));
-      if (before === undefined ? !shown && !certain : before.record === record && before.shown === shown) continue;
+      if (before === undefined && !shown && !certain) {
+        untold += 1;
+        continue;
+      }
+      if (before?.record === record && before.shown === shown) continue;
       const entry = { record, shown };
       entries.set(address, entry);
       set.push([address, entry]);
@@ -116,7 +120,7 @@ export class ZoneChanges {
         removed.push(address);
       }
     }
-    told.settled = all ? { moment, hidden } : undefined;
+    told.settled = all && untold === 0 && entries.size === current.size ? { moment, hidden } : undefined;
     return { set, removed };
   }
 

@@ -269,6 +269,22 @@ describe('a network that is told of ahead of its ways', () => {
     expect(zones.get('w')).toEqual(buildZone(sources, 'w', TTL));
   });
 
+  it('is looked at again where one was passed over and one was kept, as many as there are', () => {
+    const { hidden, put, remove, sources } = setUp();
+    let isGone = false;
+    const changes = new ZoneChanges({ ...sources, isGone: () => isGone });
+    for (const host of [3, 4]) put(endpoint(host));
+    expect([...changes.take('w', true)]).toMatchObject([{ set: { length: 2 } }]);
+    remove('w', '10.0.1.4');
+    put(endpoint(2, { nodeId: 'h2' }));
+    hidden.add('h2');
+    expect([...changes.take('w', false)]).toEqual([]);
+    isGone = true;
+    expect([...changes.take('w', true)]).toMatchObject([
+      { set: [{ address: '10.0.1.2', shown: false }], removed: ['10.0.1.4'] },
+    ]);
+  });
+
   it('is answered from only when what has no way after all is known to have none', () => {
     const { put, tell, tellAhead, unreached, zones, sources } = setUp();
     for (let host = 1; host < 255; host++) {
