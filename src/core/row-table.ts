@@ -57,7 +57,8 @@ export class RowWriter<K extends RowKind> {
   #length = 0;
   /** Of thousands of rows most are of the link of the one before, and behind its tunnel end. */
   #link = { name: '', number: -1 };
-  #end = { text: '', at: 0 };
+  #end: string | undefined;
+  #endAt = 0;
 
   constructor(kind: K, rows = INITIAL_ROWS) {
     this.#kind = kind;
@@ -86,10 +87,10 @@ export class RowWriter<K extends RowKind> {
   }
 
   #tunnelEnd(at: number, text: string): void {
-    const { text: last, at: from } = this.#end;
-    if (text === last) this.#words.copyWithin(at, from, from + ADDRESS_WORDS);
+    if (text === this.#end) this.#words.copyWithin(at, this.#endAt, this.#endAt + ADDRESS_WORDS);
     else writeAddress(this.#words, at, text);
-    this.#end = { text, at };
+    this.#end = text;
+    this.#endAt = at;
   }
 
   /** Mostly the same for one name in all tables: then they are compared as they are. */
@@ -139,15 +140,21 @@ export function fdbTable(rows: FdbTable | readonly FdbRow[]): FdbTable {
 }
 
 /** The one that was read last: an endpoint's stands in two rows at least, one after the other. */
-let read = { text: '', high: 0, low: 0 };
+let read: ReadMac | undefined;
+
+interface ReadMac {
+  readonly text: string;
+  readonly high: number;
+  readonly low: number;
+}
 
 function writeMac(words: Uint32Array, at: number, text: string): void {
-  if (text !== read.text) read = readMac(text);
+  if (text !== read?.text) read = readMac(text);
   words[at] = read.high;
   words[at + 1] = read.low;
 }
 
-function readMac(text: string): typeof read {
+function readMac(text: string): ReadMac {
   if (text.length !== 17) throw new OverlaydError('internal', `"${text}" is no MAC address`);
   let high = 0;
   let low = 0;
