@@ -2,6 +2,7 @@
  * libnftables(3), what the command `nft` is made of: text in, text or JSON out, one transaction for all of one text. A
  * context's netlink socket is opened when the context is made, in the namespace in which the thread is then.
  */
+import { NETLINK_NETFILTER } from '../netlink/uapi/netlink.ts';
 import { insideNamespace } from './namespace.ts';
 import { AF, closeDescriptor, openSocket, SOCK } from './socket.ts';
 import { loadLibrary, readString } from './system-call.ts';
@@ -9,8 +10,6 @@ import { undisturbed } from './undisturbed.ts';
 
 const SONAME = 'libnftables.so.1';
 const NFT_CTX_DEFAULT = 0;
-/** `linux/netlink.h` */
-const NETLINK_NETFILTER = 12;
 /** A context is freed so much later, or when there are so many. */
 const KEPT_MS = 100;
 const MOST_KEPT = 16;
