@@ -108,7 +108,7 @@ that of 2 idle seconds, of one of these looks.`,
   lab: 'own',
   rounds: 5,
   quickRounds: 1,
-  comparedRounds: 2,
+  comparedRounds: 5,
   warmUp: false,
   limitMs: 180_000,
   async prepare(context): Promise<Prepared> {
