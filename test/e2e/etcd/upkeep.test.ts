@@ -44,10 +44,14 @@ afterEach(async () => {
 test('an etcd that is full of history makes room by itself, and takes writes again', async () => {
   const upkeep = await start(16);
   await expect(fill(40, MIB)).rejects.toThrow('alarm NOSPACE');
-  await untilQuiet(upkeep);
-  expect(await store.alarms()).toEqual([]);
+  // What was just written may not be known of yet, and is history a step later.
+  await until('the alarm to end', async () => {
+    await untilQuiet(upkeep);
+    return (await store.alarms()).length === 0;
+  });
   // As events tell it.
-  expect(log.map(({ fields }) => fields.event)).toEqual(['store-compact', 'store-defragment', 'store-disarm']);
+  const events = log.map(({ fields }) => fields.event);
+  expect([...new Set(events)]).toEqual(['store-compact', 'store-defragment', 'store-disarm']);
   await store.txn([], [{ kind: 'put', key: '/after', value: '' }]);
   expect(store.status().refusal).toBeUndefined();
   expect((await store.maintenance.memberStatus(etcd.url)).dbSize).toBeLessThan(8 * MIB);
