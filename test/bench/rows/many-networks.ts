@@ -11,6 +11,10 @@ import { eachOf } from '../workers.ts';
 const MOST = 200;
 /** So that what a container has lost is known within half a second. */
 const RATE = 1_000;
+/** Of the other host's containers: each network's once a second. */
+const ELSEWHERE_RATE = MOST;
+/** Of a peer whose names others answer. */
+const SHOWN: readonly string[] = ['alive', 'restarting'];
 const POLL_MS = 50;
 /** Calls that make networks; more would only meet each other's claims. */
 const CREATED_AT_ONCE = 4;
@@ -45,18 +49,23 @@ async function openNetworks(context: Context, count: number) {
     await eachOf(numbers, ATTACHED_AT_ONCE, (number) => attachOne(own, host, number));
     own.close();
   }
-  const targets = numbers.flatMap((number): readonly StreamTarget[] =>
-    [
+  const targetsOf = (kinds: readonly { readonly kind: string; readonly of: Host }[]) =>
+    numbers.flatMap((number): readonly StreamTarget[] =>
+      kinds.map(({ kind, of }) => ({
+        container: `c${number}`,
+        server: gateways.get(number)!,
+        name: nameOf(of, number),
+        kind,
+      })),
+    );
+  return {
+    hosts: [one, two, three] as const,
+    targets: targetsOf([
       { kind: 'own', of: three },
       { kind: 'others', of: two },
-    ].map(({ kind, of }) => ({
-      container: `c${number}`,
-      server: gateways.get(number)!,
-      name: nameOf(of, number),
-      kind,
-    })),
-  );
-  return { hosts: [one, two, three] as const, targets };
+    ]),
+    elsewhere: targetsOf([{ kind: 'elsewhere', of: three }]),
+  };
 }
 
 function attachOne(control: ControlClient, host: Host, number: number): Promise<unknown> {
@@ -65,7 +74,7 @@ function attachOne(control: ControlClient, host: Host, number: number): Promise<
 
 const nameOf = (host: Host, number: number) => `${host.name}-${number}`;
 
-/** Looks until `isOver` whether the host is alive to this one. Returns for how long it was not, in milliseconds. */
+/** Looks until `isOver` whether this one hides the host's names. Returns for how long it did, in milliseconds. */
 async function hiddenMs(observer: Host, host: Host, isOver: () => boolean): Promise<number> {
   const control = openControl(observer);
   let hidden = 0;
@@ -73,7 +82,7 @@ async function hiddenMs(observer: Host, host: Host, isOver: () => boolean): Prom
     for (let at = nowMs(); !isOver(); ) {
       const { peers } = await control.getStatus({});
       const now = nowMs();
-      if (peers.find(({ name }) => name === host.name)?.state !== 'alive') hidden += now - at;
+      if (!SHOWN.includes(peers.find(({ name }) => name === host.name)?.state ?? '')) hidden += now - at;
       at = now;
       await settle(POLL_MS);
     }
@@ -103,9 +112,10 @@ const restart: Experiment = {
   title: `The agent of a host with ${MOST} networks is restarted`,
   method: `A host has a container on each of ${MOST} networks, and so has another one. A process on the first asks from each \
 container for its own name and for the other host's, ${RATE} questions a second in all, while the agent there is ended by \
-SIGTERM and started again. "Own names", "names of others": from the end of the old agent until the last network that had a \
+SIGTERM and started again; one on the other host asks there for the first one's names, ${ELSEWHERE_RATE} a second. "Own names", "names of others": from the end of the old agent until the last network that had a \
 question unanswered for a second answered again; 0 when there was none. "Ready": until the agent says that all is well. \
-"Hidden": how long other members did not say that the host is alive, the longest of them.`,
+"Answers lost": of both processes. "Hidden": how long other members called the host suspect or down, as which it has no names \
+there, the longest of them.`,
   sides: [OVERLAYD],
   rows: [
     lower('many-networks-own', `${MOST} networks, agent restarted → own names`, 's', goal(2), stretch(0.5)),
@@ -122,12 +132,14 @@ question unanswered for a second answered again; 0 when there was none. "Ready":
   prepareLimitMs: 420_000,
   limitMs: 180_000,
   async prepare(context): Promise<Prepared> {
-    const { hosts, targets } = await openNetworks(context, MOST);
+    const { hosts, targets, elsewhere } = await openNetworks(context, MOST);
     const [one, two, three] = hosts;
     return {
       async measure(): Promise<Sample> {
         const asking = await openQuestionStream(three, targets, RATE);
+        const askingElsewhere = await openQuestionStream(two, elsewhere, ELSEWHERE_RATE);
         asking.begin();
+        askingElsewhere.begin();
         await settle(1_000);
         let isOver = false;
         const hidden = [one, two].map((observer) => hiddenMs(observer, three, () => isOver));
@@ -139,13 +151,15 @@ question unanswered for a second answered again; 0 when there was none. "Ready":
         while ((await asking.missing()) > 0) await settle(POLL_MS);
         const { lost, backAt } = await asking.end();
         asking.close();
+        const { lost: lostElsewhere } = await askingElsewhere.end();
+        askingElsewhere.close();
         isOver = true;
         const since = (at: number) => Math.max(0, at - stoppedAt) / 1_000;
         return {
           'many-networks-own': since(backAt.own!),
           'many-networks-others': since(backAt.others!),
           'many-networks-ready': since(ready),
-          'many-networks-lost': lost.own! + lost.others!,
+          'many-networks-lost': lost.own! + lost.others! + lostElsewhere.elsewhere!,
           'many-networks-hidden': Math.max(...(await Promise.all(hidden))) / 1_000,
         };
       },
