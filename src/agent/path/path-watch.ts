@@ -45,6 +45,8 @@ const PEERS_PER_TICK = 8;
 /** What idles in a tunnel has it shake hands anew: less often. */
 const CALM_MS = { plain: 15_000, wireguard: 30_000 } as const;
 const DOUBT_MS = 2_000;
+/** It reads files of two namespaces. */
+const CHECKSUMS_MS = 5_000;
 const SMALL_MTU = 128;
 /** Of a network that says nothing else. */
 const USUAL = { plain: { options: {} }, wireguard: { options: withEncryption({}, 'default') } } as const;
@@ -65,6 +67,7 @@ export class PathWatch {
   readonly #place: ProbePlace;
   readonly #questions: Questions;
   readonly #checksums = new ChecksumErrors();
+  #checksumsDueAt = 0;
   /** Findings that the log has told of. */
   #told = new Map<string, Told>();
   /** As of the last tick. */
@@ -109,14 +112,20 @@ export class PathWatch {
           await this.#place.keep(this.#mtu, this.#ways(), this.#socketsAt);
           this.#forgetGone();
           for (const node of this.#due()) void this.#look(node);
-          this.#checksums.note(this.#place.checksumErrors(), clock.now());
+          if (clock.elapsed() >= this.#checksumsDueAt) this.#noteChecksums();
         }
         this.#tell();
-        await clock.sleep(TICK_MS, signal);
+        await clock.sleep(TICK_MS, signal, 'loosely');
       }
     } finally {
       this.#place.close();
     }
+  }
+
+  #noteChecksums(): void {
+    const { clock } = this.#deps;
+    this.#checksumsDueAt = clock.elapsed() + CHECKSUMS_MS;
+    this.#checksums.note(this.#place.checksumErrors(), clock.now());
   }
 
   /** Undefined: nothing is known of it, or it is not looked at. */
@@ -143,6 +152,7 @@ export class PathWatch {
       const some = nodes.slice(at, at + PEERS_PER_TICK).filter((node) => this.skipped(node) === undefined);
       await Promise.all(some.map((node) => this.#examine(node)));
     }
+    this.#noteChecksums();
     // Whoever asked for it may have mended it by the next tick.
     this.#tell();
   }

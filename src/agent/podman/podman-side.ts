@@ -26,6 +26,8 @@ export interface PodmanSideDeps {
 }
 
 const LOOK_MS = 1_000;
+/** While this host has no plugin for Podman, whether it has one now. */
+const ABSENT_MS = 5_000;
 /** While Podman writes a network that it made: less than one of its commands takes. */
 const AWAIT_MS = 50;
 /** From the setup of a container's network on until its process runs, and between two looks that find nobody. */
@@ -64,8 +66,9 @@ export class PodmanSide {
 
   async #pause(signal: AbortSignal): Promise<void> {
     const told = new AbortController();
-    const ms = this.offers.isAwaited ? AWAIT_MS : LOOK_MS;
-    const slept = this.#deps.clock.sleep(ms, AbortSignal.any([signal, told.signal])).catch(() => undefined);
+    const ms = this.offers.isAwaited ? AWAIT_MS : this.offers.isWanted ? LOOK_MS : ABSENT_MS;
+    const either = AbortSignal.any([signal, told.signal]);
+    const slept = this.#deps.clock.sleep(ms, either, 'loosely').catch(() => undefined);
     await Promise.race([slept, this.offers.told.wait(), this.#told.wait()]);
     told.abort();
   }

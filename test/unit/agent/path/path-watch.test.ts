@@ -268,6 +268,15 @@ describe('paths between hosts', () => {
     expect(told(1)).toEqual([]);
   });
 
+  it('on which checksums are wrong are told at once where somebody has them examined', async () => {
+    const { lab, watches, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
+    await pass(6_000);
+    lab.checksumErrors = { inside: 5, outside: 5 };
+    void watches[0]!.watch.examine([nodeOf(2)]);
+    await pass(200);
+    expect(told(1)).toEqual([{ code: 'checksum-broken', subject: '' }]);
+  });
+
   it('on which packets get lost while the host drops some for their checksum are suspected of that', async () => {
     const { lab, watches, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
     await pass(3_000);

@@ -23,6 +23,7 @@ let warnings: number;
 let now: number;
 /** Of the pauses between looks. */
 let pauses: number[];
+let hasPlugin: boolean;
 let side: PodmanSide;
 
 const endpoint = (name: string): LocalEndpoint => ({
@@ -45,7 +46,7 @@ async function change(record: EndpointRecord, parts: Partial<EndpointRecord>): P
 beforeEach(() => {
   [endpoints, names, deserted, refused, unhealthy] = [new Map(), new Map(), new Set(), new Set(), new Set()];
   [held, localNames] = [new Map(), []];
-  [warnings, now, pauses] = [0, 60_000, []];
+  [warnings, now, pauses, hasPlugin] = [0, 60_000, [], true];
   const logger = { debug() {}, info() {}, warn: () => void warnings++, error() {}, child: () => logger };
   const local = { get: (id: string) => endpoints.get(id), update: async (each: LocalEndpoint) => void put(each) };
   const pause = (ms: number, signal?: AbortSignal) => {
@@ -53,7 +54,11 @@ beforeEach(() => {
     return new Promise<void>((_, reject) => signal?.addEventListener('abort', reject, { once: true }));
   };
   side = new PodmanSide({
-    files: { stamp: async () => '1 1', list: async () => [], has: async () => false } as never,
+    files: {
+      stamp: async () => (hasPlugin ? '1 1' : undefined),
+      list: async () => [],
+      has: async () => false,
+    } as never,
     containers: {
       stamp: async () => JSON.stringify([...names]),
       names: async () => names,
@@ -129,6 +134,15 @@ it('looks at once, and often, while Podman writes a network that it made', async
   await vi.waitFor(() => expect(pauses).toEqual([1_000]));
   await side.offers.whileCreating('web', async () => {});
   await vi.waitFor(() => expect(pauses).toEqual([1_000, 50]));
+  end.abort();
+  await running;
+});
+
+it('looks less often on a host that has no plugin for Podman', async () => {
+  hasPlugin = false;
+  const end = new AbortController();
+  const running = side.run(end.signal);
+  await vi.waitFor(() => expect(pauses).toEqual([5_000]));
   end.abort();
   await running;
 });
