@@ -75,7 +75,7 @@ export function createNotifier({ clock, logger }: NotifierDeps, { socket, watchd
     ready: (status) => tellAll('READY=1', tell(status)),
     async followStatus(describe, signal) {
       while (socket !== undefined && !signal.aborted) {
-        await clock.sleep(STATUS_MS, signal).catch(() => {});
+        await clock.sleep(STATUS_MS, signal, 'loosely').catch(() => {});
         const status = describe();
         if (!signal.aborted && oneLine(status) !== told) await tellAll(tell(status));
       }

@@ -40,7 +40,7 @@ async function keep(
     }
     if (unsaved === undefined && told !== undefined) logger.info({}, 'what this node must remember is written again');
     told = unsaved;
-    await clock.sleep(RETRY_MS, signal);
+    await clock.sleep(RETRY_MS, signal, 'loosely');
     const isDue = turn % STALE_TURNS === 0 && saved.isStale;
     if (saved.unsaved !== undefined || isDue) await saved.save().catch(() => undefined);
   }

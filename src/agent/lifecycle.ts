@@ -164,7 +164,7 @@ export class Lifecycle {
     const retrying = async () => {
       await attempted;
       while (!signal.aborted) {
-        await this.#deps.clock.sleep(RETRY_MS, signal).catch(() => undefined);
+        await this.#deps.clock.sleep(RETRY_MS, signal, 'loosely').catch(() => undefined);
         if (!signal.aborted) await this.#resumeIfIdle();
       }
     };

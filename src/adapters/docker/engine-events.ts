@@ -120,7 +120,7 @@ async function waitForSocket(path: string, pauseMs: number, clock: Clock, signal
   } catch {
     // No directory yet, or no watch to be had: the pause has to do.
   }
-  await clock.sleep(pauseMs, AbortSignal.any([signal, appeared.signal])).catch(() => {});
+  await clock.sleep(pauseMs, AbortSignal.any([signal, appeared.signal]), 'loosely').catch(() => {});
   watcher?.close();
   return appeared.signal.aborted;
 }

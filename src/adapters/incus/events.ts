@@ -23,7 +23,7 @@ export async function* incusChanges(socketPath: string, clock: Clock, signal: Ab
         yield;
       }
     }
-    await clock.sleep(pauseMs, signal).catch(() => undefined);
+    await clock.sleep(pauseMs, signal, 'loosely').catch(() => undefined);
     pauseMs = Math.min(pauseMs * 2, LAST_PAUSE_MS);
   }
 }

@@ -34,7 +34,7 @@ export async function keepKnocking(deps: KnockingDeps, signal: AbortSignal): Pro
   while (!signal.aborted) {
     const chosen = doors.length <= DOORS ? doors : Array.from({ length: DOORS }, () => doors[turn++ % doors.length]!);
     await Promise.all(chosen.map(({ host, port }) => deps.knock(host, port)));
-    await deps.clock.sleep(INTERVAL_MS, signal);
+    await deps.clock.sleep(INTERVAL_MS, signal, 'loosely');
     doors = closedDoors(deps);
   }
 }

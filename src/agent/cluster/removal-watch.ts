@@ -46,7 +46,7 @@ export class RemovalWatch {
     const { clock, logger, member, random } = this.#deps;
     let pauseMs = FIRST_MS;
     for (let turn = Math.floor(random.next() * MOST_KEEPERS); !signal.aborted; turn++) {
-      await clock.sleep(pauseMs, signal);
+      await clock.sleep(pauseMs, signal, 'loosely');
       pauseMs = member.storeConnected ? FIRST_MS : Math.min(LAST_MS, 2 * pauseMs);
       if (member.storeConnected) this.#isTold = false;
       else {

@@ -85,7 +85,7 @@ export class SelfRecord {
       if (isOther || (hasRouters && isLong) || offer !== offered) this.markChanged();
       before = now;
       offered = offer;
-      await clock.sleep(LOOK_MS, signal);
+      await clock.sleep(LOOK_MS, signal, 'loosely');
     }
   }
 

@@ -9,7 +9,7 @@ export async function waitAtMost(
   signal: AbortSignal,
 ): Promise<void> {
   const woken = new AbortController();
-  void clock.sleep(ms, AbortSignal.any([signal, woken.signal])).then(
+  void clock.sleep(ms, AbortSignal.any([signal, woken.signal]), 'loosely').then(
     () => latch.set(),
     () => signal.aborted && latch.set(),
   );

@@ -228,7 +228,7 @@ export class EngineSide {
   async #care(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#deps;
     while (!signal.aborted) {
-      await clock.sleep(CARE_MS, signal);
+      await clock.sleep(CARE_MS, signal, 'loosely');
       await this.endpoints.expire().catch((error: unknown) => logger.warn({ error }, 'addresses not released'));
       if (!this.#connected) continue;
       this.networks.sync();
@@ -256,7 +256,7 @@ export class EngineSide {
   /** Not every firewall tells of its changes. */
   async #doubtFirewall(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#deps.clock.sleep(DOUBT_MS, signal);
+      await this.#deps.clock.sleep(DOUBT_MS, signal, 'loosely');
       if (this.#connected && this.#deps.hasSilentRules()) this.#firewall.set();
     }
   }

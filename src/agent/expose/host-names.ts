@@ -52,7 +52,7 @@ export class HostNames {
     while (!signal.aborted) {
       const now = member();
       const isRight = now !== undefined && (await this.#look(now));
-      await clock.sleep(isRight ? LOOK_MS : AGAIN_MS, signal).catch(() => undefined);
+      await clock.sleep(isRight ? LOOK_MS : AGAIN_MS, signal, 'loosely').catch(() => undefined);
     }
   }
 

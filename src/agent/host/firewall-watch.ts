@@ -49,7 +49,7 @@ export class FirewallWatch {
       await this.look().catch((error: unknown) => {
         this.#deps.logger.debug({ error }, "what the host's firewall lets pass could not be read");
       });
-      await this.#deps.clock.sleep(INTERVAL_MS, signal);
+      await this.#deps.clock.sleep(INTERVAL_MS, signal, 'loosely');
     }
   }
 

@@ -36,7 +36,7 @@ export class HostNeeds {
     const { clock, logger, probe, wanted } = this.#deps;
     let had: Wanted | undefined;
     for (let waitMs = FIRST_MS; !signal.aborted; waitMs = AGAIN_MS) {
-      await clock.sleep(waitMs, signal).catch(() => undefined);
+      await clock.sleep(waitMs, signal, 'loosely').catch(() => undefined);
       if (signal.aborted) return;
       const now = wanted();
       if (had && (had.ipv6 || !now.ipv6)) continue;

@@ -97,7 +97,7 @@ export class NetworkWatch {
         this.#ears.keep(this.#pairs.sync());
         for (const pair of this.#due()) void this.#look(pair);
         this.#tell();
-        await clock.sleep(TICK_MS, signal);
+        await clock.sleep(TICK_MS, signal, 'loosely');
       }
     } finally {
       await this.#ears.close();

@@ -46,7 +46,7 @@ export class DriftAudit {
   async *drifts(wanted: () => Desired, signal: AbortSignal): AsyncGenerator<Drift> {
     const { clock, logger } = this.#deps;
     while (!signal.aborted) {
-      await clock.sleep(this.#options.intervalMs, signal);
+      await clock.sleep(this.#options.intervalMs, signal, 'loosely');
       try {
         const drift = await this.look(wanted(), signal);
         if (drift.networks.length > 0) yield drift;

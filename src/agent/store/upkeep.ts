@@ -42,7 +42,7 @@ export class StoreUpkeep {
         if (signal.aborted) return;
         logger.info({ reason: asOverlaydError(error).message }, "etcd's file is not looked after, trying again");
       }
-      await clock.sleep(waitMs, signal).catch(() => undefined);
+      await clock.sleep(waitMs, signal, 'loosely').catch(() => undefined);
     }
   }
 

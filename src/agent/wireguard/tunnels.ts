@@ -373,7 +373,7 @@ export class Tunnels {
     const { clock } = this.#deps;
     let auditedAt = clock.elapsed();
     while (!signal.aborted) {
-      await clock.sleep(EXCHANGE_LOOK_MS, signal).catch(() => undefined);
+      await clock.sleep(EXCHANGE_LOOK_MS, signal, 'loosely').catch(() => undefined);
       if (signal.aborted) return;
       const now = clock.elapsed();
       if (now - auditedAt >= (this.#deps.keys.backend === undefined ? LACKING_LOOK_MS : AUDIT_MS)) {

@@ -214,7 +214,7 @@ export class NamesKeeper implements NamesProcess {
     const either = AbortSignal.any([line.ended, signal]);
     let silent = 0;
     while (!either.aborted) {
-      await this.#deps.clock.sleep(PING_MS, either).catch(() => undefined);
+      await this.#deps.clock.sleep(PING_MS, either, 'loosely').catch(() => undefined);
       if (either.aborted) break;
       if (silent === 0) {
         silent = 1;
