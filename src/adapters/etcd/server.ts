@@ -16,7 +16,7 @@ import { ClusterService } from '../../gen/etcd/rpc.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
 import type { EtcdServer, EtcdServerSettings } from '../../ports/store.ts';
 import { moveToOwnUnit, type OwnUnitDeps } from '../own-unit.ts';
-import { findPortOwner } from '../port-owner.ts';
+import { findPortOwner, isPortHeld } from '../port-owner.ts';
 import { replaceFile } from '../state-file.ts';
 import { EtcdClient } from './client.ts';
 import {
@@ -159,8 +159,10 @@ class BundledEtcd implements EtcdServer {
     this.#hindrance = undefined;
     this.#version = await readVersion(this.#version);
     const version = this.#version?.version;
-    if (version === undefined || (await findServer(this.#directory))) return version;
+    if (version === undefined) return undefined;
     for (const port of [this.#ports.client, this.#ports.peer]) {
+      if (!(await isPortHeld('tcp', port))) continue;
+      if (await findServer(this.#directory)) break;
       const owner = await findPortOwner('tcp', port);
       if (owner === undefined) continue;
       const by = typeof owner === 'object' ? owner.process : owner;

@@ -10,7 +10,7 @@ import {
   dumpConnections,
   type TcpConnection,
   type WantedPorts,
-} from '../netlink/tcp-connection.ts';
+} from '../netlink/tcp-socket.ts';
 import { NETLINK_SOCK_DIAG } from '../netlink/uapi/netlink.ts';
 
 export interface Unwelcome {

@@ -1,4 +1,4 @@
-/** TCP connections of a namespace, and their end (`NETLINK_SOCK_DIAG`, sock_diag(7); `SOCK_DESTROY`, Linux 4.5 and newer). */
+/** TCP sockets of a namespace (`NETLINK_SOCK_DIAG`, sock_diag(7)): who listens, connections, and their end (`SOCK_DESTROY`, Linux 4.5 and newer). */
 import { type Family, formatIp, ipOfBytes } from '../../core/ip.ts';
 import { AF, AF_OF } from '../native/socket.ts';
 import { AttributeReader, PayloadWriter } from './attributes.ts';
@@ -20,6 +20,15 @@ export interface TcpConnection {
   readonly id: Uint8Array;
 }
 
+/** A socket that listens. */
+export interface TcpListener {
+  /** In the order of the network, 4 bytes or 16. */
+  readonly address: Uint8Array;
+  /** As `/proc/PID/fd` shows it: `socket:[inode]`. */
+  readonly inode: number;
+}
+
+const LISTENING = 1 << diag.TCP_LISTEN;
 const STANDING = (1 << diag.TCP_ESTABLISHED) | (1 << diag.TCP_CLOSE_WAIT);
 /** Before an address of IPv4 that a socket of IPv6 talks to (RFC 4291, 2.5.5.2). */
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
@@ -32,8 +41,19 @@ export interface WantedPorts {
 
 /** Of sockets of one family; those that only listen are left out. */
 export function dumpConnections(family: Family, { local, remote }: WantedPorts): Request {
-  const wanted = [local, remote].flatMap((port) => [port >> 8, port & 255]);
-  return { type: diag.SOCK_DIAG_BY_FAMILY, flags: NLM_F_DUMP, payload: request(AF_OF[family], STANDING, wanted) };
+  return dump(family, STANDING, [local, remote]);
+}
+
+/** Of sockets of one family that listen at the port: the kernel looks through these alone, however many connections there are. */
+export function dumpListeners(family: Family, port: number): Request {
+  return dump(family, LISTENING, [port]);
+}
+
+export function decodeListener({ type, view, start, end }: Message): TcpListener | undefined {
+  if (type !== diag.SOCK_DIAG_BY_FAMILY || start + diag.DIAG_MESSAGE_BYTES > end) return undefined;
+  const source = view.byteOffset + start + diag.DIAG_ID_AT + 4;
+  const address = new Uint8Array(view.buffer, source, view.getUint8(start) === AF.INET ? 4 : 16).slice();
+  return { address, inode: view.getUint32(start + diag.DIAG_INODE_AT, true) };
 }
 
 /** Ends it, for both sides: who reads from it gets an error. */
@@ -59,6 +79,11 @@ function addressOf(family: number, bytes: Uint8Array): string {
   if (family === AF.INET) return formatIp(ipOfBytes(bytes.subarray(0, 4))!);
   const isMapped = MAPPED.equals(bytes.subarray(0, MAPPED.length));
   return formatIp(ipOfBytes(isMapped ? bytes.subarray(MAPPED.length) : bytes)!);
+}
+
+function dump(family: Family, states: number, ports: readonly number[]): Request {
+  const wanted = ports.flatMap((port) => [port >> 8, port & 255]);
+  return { type: diag.SOCK_DIAG_BY_FAMILY, flags: NLM_F_DUMP, payload: request(AF_OF[family], states, wanted) };
 }
 
 function request(family: number, states: number, id: Iterable<number>): Uint8Array {
