@@ -9,60 +9,89 @@ export const systemClock: Clock = {
   sleep,
 };
 
-/** To wake up costs an idle process more than what it then does: what has time wakes up together, at whole seconds of ours. */
+/** What sleeps loosely is that long at least. */
 const LOOSE_MS = 1_000;
-const looseEnds = new Map<number, LooseEnd>();
+const MOST_EARLY_MS = 500;
+const MOST_LATE_MS = 1_000;
 
-/** One timer, for all that wait for that moment. */
-class LooseEnd {
-  readonly #second: number;
-  readonly #waiting = new Set<() => void>();
-  readonly #timer: NodeJS.Timeout;
+interface LooseSleep {
+  readonly from: number;
+  readonly to: number;
+  readonly end: () => void;
+}
 
-  constructor(second: number) {
-    this.#second = second;
-    this.#timer = setTimeout(() => this.#over(), second * LOOSE_MS - performance.now());
-    looseEnds.set(second, this);
+/**
+ * Sleeps that may end within a range. To wake up costs an idle process more than what it then does: so when one of them has to
+ * end, or an exact one ends, all end that may. As timers of the kernel do that have a slack (prctl(2), PR_SET_TIMERSLACK).
+ */
+class LooseSleeps {
+  readonly #sleeps = new Set<LooseSleep>();
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+
+  add(sleep: LooseSleep): void {
+    this.#sleeps.add(sleep);
+    if (sleep.to < this.#timerAt) this.#arm(sleep.to);
   }
 
-  add(resolve: () => void): void {
-    this.#waiting.add(resolve);
+  delete(sleep: LooseSleep): void {
+    this.#sleeps.delete(sleep);
+    if (this.#sleeps.size === 0) this.#disarm();
   }
 
-  delete(resolve: () => void): void {
-    this.#waiting.delete(resolve);
-    if (this.#waiting.size > 0) return;
+  /** The process is awake. */
+  endAll(): void {
+    const now = performance.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const sleep of this.#sleeps) {
+      if (sleep.from <= now) {
+        this.#sleeps.delete(sleep);
+        sleep.end();
+      } else next = Math.min(next, sleep.to);
+    }
+    if (next === this.#timerAt) return;
+    this.#disarm();
+    if (next < Number.POSITIVE_INFINITY) this.#arm(next);
+  }
+
+  #arm(at: number): void {
     clearTimeout(this.#timer);
-    looseEnds.delete(this.#second);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.endAll(), at - performance.now());
   }
 
-  #over(): void {
-    looseEnds.delete(this.#second);
-    for (const resolve of this.#waiting) resolve();
+  #disarm(): void {
+    clearTimeout(this.#timer);
+    this.#timerAt = Number.POSITIVE_INFINITY;
   }
 }
+
+const looseSleeps = new LooseSleeps();
 
 function sleep(ms: number, signal?: AbortSignal, end?: 'loosely'): Promise<void> {
   return end === undefined || ms < LOOSE_MS ? sleepExactly(ms, signal) : sleepLoosely(ms, signal);
 }
 
 function sleepLoosely(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  const second = Math.round((performance.now() + ms) / LOOSE_MS);
+  const end = performance.now() + ms;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(signal.reason);
       return;
     }
-    const end = looseEnds.get(second) ?? new LooseEnd(second);
-    const over = () => {
-      signal?.removeEventListener('abort', abort);
-      resolve();
+    const sleep: LooseSleep = {
+      from: end - Math.min(ms / 8, MOST_EARLY_MS),
+      to: end + Math.min(ms / 4, MOST_LATE_MS),
+      end: () => {
+        signal?.removeEventListener('abort', abort);
+        resolve();
+      },
     };
     const abort = () => {
-      end.delete(over);
+      looseSleeps.delete(sleep);
       reject(signal!.reason);
     };
-    end.add(over);
+    looseSleeps.add(sleep);
     signal?.addEventListener('abort', abort, { once: true });
   });
 }
@@ -71,7 +100,10 @@ function sleepLoosely(ms: number, signal: AbortSignal | undefined): Promise<void
 function sleepExactly(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal === undefined) {
-      setTimeout(resolve, ms);
+      setTimeout(() => {
+        resolve();
+        looseSleeps.endAll();
+      }, ms);
       return;
     }
     if (signal.aborted) {
@@ -85,6 +117,7 @@ function sleepExactly(ms: number, signal: AbortSignal | undefined): Promise<void
     const timer = setTimeout(() => {
       signal.removeEventListener('abort', abort);
       resolve();
+      looseSleeps.endAll();
     }, ms);
     signal.addEventListener('abort', abort, { once: true });
   });

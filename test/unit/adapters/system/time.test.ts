@@ -29,34 +29,35 @@ describe('loosely', () => {
       void systemClock.sleep(ms, undefined, 'loosely').then(() => ended.push(performance.now()));
   }
 
-  test('sleeps of a second or more end together, by one timer', async () => {
+  test('all that may end do when one has to, by one timer', async () => {
     const ended: number[] = [];
-    vi.advanceTimersByTime(5_100);
     sleepAll(ended, 2_000);
-    vi.advanceTimersByTime(700);
-    sleepAll(ended, 1_000, 1_250);
+    vi.advanceTimersByTime(500);
+    sleepAll(ended, 1_000, 1_700, 2_600);
     expect(vi.getTimerCount()).toBe(1);
-    await vi.advanceTimersByTimeAsync(1_199);
+    // The second one has to, the last one may not.
+    await vi.advanceTimersByTimeAsync(1_249);
     expect(ended).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(ended).toEqual([7_000, 7_000, 7_000]);
+    expect(ended).toEqual([1_750, 1_750]);
+    expect(vi.getTimerCount()).toBe(1);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(ended).toEqual([1_750, 1_750, 2_625, 3_750]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('what looks every second does so every second', async () => {
-    const looks: number[] = [];
-    vi.advanceTimersByTime(300);
-    const looking = async () => {
-      for (let look = 0; look < 4; look++) {
-        await systemClock.sleep(1_000, undefined, 'loosely');
-        looks.push(performance.now());
-        // It takes some time.
-        vi.advanceTimersByTime(20);
-      }
-    };
-    const done = looking();
-    await vi.advanceTimersByTimeAsync(5_000);
-    await done;
-    expect(looks).toEqual([1_000, 2_000, 3_000, 4_000]);
+  test('all that may end do when an exact one does', async () => {
+    const ended: number[] = [];
+    sleepAll(ended, 1_000, 1_200, 60_000);
+    void systemClock.sleep(874);
+    void systemClock.sleep(1_060, new AbortController().signal);
+    await vi.advanceTimersByTimeAsync(1_100);
+    expect(ended).toEqual([1_060, 1_060]);
+    await vi.advanceTimersByTimeAsync(58_300);
+    expect(ended).toEqual([1_060, 1_060]);
+    void systemClock.sleep(101);
+    await vi.advanceTimersByTimeAsync(101);
+    expect(ended).toEqual([1_060, 1_060, 59_501]);
   });
 
   test('a shorter one ends with its time', async () => {
@@ -66,7 +67,7 @@ describe('loosely', () => {
     expect(ended).toEqual([999]);
   });
 
-  test('one ends with its signal, and the last one of a moment takes the timer with it', async () => {
+  test('one ends with its signal, and the last one takes the timer with it', async () => {
     const [one, two] = [new AbortController(), new AbortController()];
     const first = systemClock.sleep(1_000, one.signal, 'loosely');
     const second = systemClock.sleep(1_000, two.signal, 'loosely');
