@@ -119,7 +119,8 @@ async function keepAlive(
       stream.write({ ID: lease.id });
       const leftMs = lease.validUntil - clock.elapsed();
       const intervalMs = Math.min((ttlSeconds * 1_000) / 3, LONGEST_INTERVAL_MS, leftMs);
-      for (let turn = 0; turn < TURNS; turn++) await clock.sleep(intervalMs / TURNS, either);
+      const end = intervalMs < leftMs ? 'loosely' : undefined;
+      for (let turn = 0; turn < TURNS; turn++) await clock.sleep(intervalMs / TURNS, either, end);
       if (waiting.length > 0) throw new StatusError(status.DEADLINE_EXCEEDED, 'keep-alive not answered');
     }
   } catch (thrown) {

@@ -128,7 +128,7 @@ export async function followStream(
     let missed = 0;
     // Counted in questions, not in time: a busy event loop must not pass for a silent store.
     while (missed < MISSED_ANSWERS) {
-      await clock.sleep(PROGRESS_INTERVAL_MS, either);
+      await clock.sleep(PROGRESS_INTERVAL_MS, either, 'loosely');
       missed = heard ? 0 : missed + 1;
       heard = false;
       if (++asked * PROGRESS_INTERVAL_MS >= options.lifetimeMs) return { kind: 'due' };
