@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { Host } from './host.ts';
 import { childrenOf } from './process.ts';
+import { until } from './until.ts';
 
 /** In which the kernel counts processor time. */
 const MS_PER_TICK = 10;
@@ -45,6 +46,12 @@ function linkOf(pid: number): string {
 
 function descendantsOf(pid: number): readonly number[] {
   return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** Ends by force those of our processes on the host that outlive the agent, which has ended; resolves when they are gone. */
+export async function endSurvivors(host: Host): Promise<void> {
+  for (const pid of processesOf(host)) process.kill(pid, 'SIGKILL');
+  await until(`all processes of overlayd on ${host.name} to end`, async () => processesOf(host).length === 0);
 }
 
 /** Processor time so far of all our processes on the host, in milliseconds, with what they started. */

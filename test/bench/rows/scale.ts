@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { agentPid, allBytes, allCpuMs, residentBytes } from '../../lab/agent-process.ts';
+import { agentPid, allBytes, allCpuMs, endSurvivors, residentBytes } from '../../lab/agent-process.ts';
 import { untilReady } from '../../lab/cluster.ts';
 import type { Host } from '../../lab/host.ts';
 import { startInside } from '../../lab/inside-process.ts';
@@ -222,7 +222,7 @@ const footprint: Experiment = {
   name: 'agent-footprint',
   title: 'What the agent takes',
   method: `The agent of a host with one container on a network on which others have 0, 1,000 or 10,000 endpoints is \
-restarted, and left alone for 20 seconds. Then the processor time of all our processes there and of what they keep, those \
+restarted, with the process that answers names, and left alone for 20 seconds. Then the processor time of all our processes there and of what they keep, those \
 that outlive the agent included, for a minute, in which each network is audited once (\`--quick\`: for 10 seconds); after \
 that the agent's resident memory, and the memory of all of these, pages that they share counted once. Floor: two Node.js \
 processes with the same flags and none of our code: one with koffi, a thread that does nothing, and gRPC by which it asks \
@@ -261,6 +261,7 @@ itself once a second on an open stream, without TLS; and one with koffi.`,
         for (const count of countsOf(context, ROW_COUNTS)) {
           await cluster.setEndpoints(count);
           await host.agent.stop();
+          await endSurvivors(host);
           await host.agent.start();
           await untilReady([host]);
           await untilKnown(host, count);
