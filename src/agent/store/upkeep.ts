@@ -1,8 +1,9 @@
 /** Looks after the file of this host's member of the bundled etcd, as `store-upkeep.ts` says. */
 import { asOverlaydError } from '../../core/errors.ts';
+import { nodeOfMember } from '../../core/store-members.ts';
 import { type MemberFile, planUpkeep, STORE_QUOTA_BYTES, type Upkeep } from '../../core/store-upkeep.ts';
 import type { Clock, Logger } from '../../ports/runtime.ts';
-import type { StoreMaintenance, StoreMembership } from '../../ports/store.ts';
+import type { StoreMaintenance, StoreMember, StoreMembership } from '../../ports/store.ts';
 import { type AskDeps, askMembers, type SeenMember } from './seen-members.ts';
 
 export interface UpkeepDeps extends Pick<AskDeps, 'view'> {
@@ -49,7 +50,10 @@ export class StoreUpkeep {
   /** Looks, and does one thing. True: it is to be looked at again soon. */
   async step(): Promise<boolean> {
     const { clock, membership } = this.#deps;
-    const seen = await askMembers(this.#deps, await membership.members());
+    const all = await membership.members();
+    // Hosts that keep nothing may be a thousand.
+    if (!all.some((member) => this.#isOwn(member))) return false;
+    const seen = await askMembers(this.#deps, all);
     const members = seen.map((each) => this.#fileOf(each));
     const compacted = clock.elapsed() - this.#compactedAt < COMPACTED_MS;
     const step = planUpkeep(members, { compacted, quotaBytes: this.#quotaBytes });
@@ -57,10 +61,14 @@ export class StoreUpkeep {
     return step.kind !== 'none' || members.some(({ isFull }) => isFull);
   }
 
+  #isOwn(member: StoreMember, node = nodeOfMember(member, this.#deps.view.nodes())): boolean {
+    return (node?.id ?? member.name) === this.#deps.selfId;
+  }
+
   #fileOf({ member, node, status }: SeenMember): MemberFile {
     return {
       id: member.id,
-      own: (node?.id ?? member.name) === this.#deps.selfId,
+      own: this.#isOwn(member, node),
       votes: !member.isLearner,
       leads: status?.leaderId === member.id,
       file: status && { bytes: status.dbSize, bytesInUse: status.dbSizeInUse },
@@ -69,8 +77,8 @@ export class StoreUpkeep {
   }
 
   async #do(step: Exclude<Upkeep, { kind: 'none' }>, seen: readonly SeenMember[]): Promise<void> {
-    const { clock, logger, membership, revision, selfId } = this.#deps;
-    const own = seen.find(({ member, node }) => (node?.id ?? member.name) === selfId)!;
+    const { clock, logger, membership, revision } = this.#deps;
+    const own = seen.find(({ member, node }) => this.#isOwn(member, node))!;
     const { dbSize: bytes, dbSizeInUse: bytesInUse } = own.status!;
     const event = `store-${step.kind}` as const;
     switch (step.kind) {
