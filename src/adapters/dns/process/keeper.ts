@@ -43,8 +43,8 @@ const END_MS = 5_000;
 const COUNT_MS = 1_000;
 const REPLACE_MS = 40_000;
 /** One that is asked and says nothing for so many turns has stalled; our own stall is none of its. */
-const PING_MS = 3_000;
-const PINGS = 2;
+const PING_MS = 5_000;
+const PINGS = 1;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
 /** A process that ran for so long was well. */
