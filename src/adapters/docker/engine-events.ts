@@ -21,6 +21,8 @@ export interface EngineEventsOptions {
 const PATH = `/events?${new URLSearchParams({ filters: JSON.stringify(EVENT_FILTERS) })}`;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
+/** Where the kernel tells of the socket's directory. That may be another one by then, which it does not tell. */
+const WATCHED_PAUSE_MS = 20_000;
 /** A container's labels are in its events. */
 const MAX_LINE_CHARACTERS = 4 * 1024 * 1024;
 
@@ -120,7 +122,10 @@ async function waitForSocket(path: string, pauseMs: number, clock: Clock, signal
   } catch {
     // No directory yet, or no watch to be had: the pause has to do.
   }
-  await clock.sleep(pauseMs, AbortSignal.any([signal, appeared.signal]), 'loosely').catch(() => {});
+  const watched = watcher && pauseMs === LONGEST_PAUSE_MS;
+  await clock
+    .sleep(watched ? WATCHED_PAUSE_MS : pauseMs, AbortSignal.any([signal, appeared.signal]), 'loosely')
+    .catch(() => {});
   watcher?.close();
   return appeared.signal.aborted;
 }

@@ -44,8 +44,8 @@ export interface SelfRecordOptions {
   readonly storeEndpoints: readonly string[];
 }
 
-const LOOK_MS = 5_000;
-const LOOKS_PER_MTU = 6;
+const LOOK_MS = 10_000;
+const LOOKS_PER_MTU = 3;
 
 export class SelfRecord {
   readonly #deps: SelfRecordDeps;
