@@ -22,6 +22,8 @@ const PROGRAMS = {
   'names.cjs': 'src/names-main.ts',
   'ui.cjs': 'src/ui-main.ts',
   'control.cjs': 'src/adapters/grpc/control.ts',
+  'execa.cjs': 'node_modules/execa/index.js',
+  'x509.cjs': 'node_modules/@peculiar/x509/build/x509.es.js',
 } as const;
 
 /**
@@ -55,13 +57,19 @@ const nativeCode: Plugin = {
   },
 };
 
-/** What hardly any command needs is no part of the command's bundle, but `control.cjs`. */
+/**
+ * What hardly any command needs is no part of the command's bundle, nor of the agent's what most agents do not: V8 keeps the text
+ * of a bundle for as long as the process lives.
+ */
 const apart: Plugin = {
   name: 'apart',
   setup({ onResolve }) {
+    const external = (name: string) => ({ path: `./${name}.cjs`, external: true });
     onResolve({ filter: /^\.\/adapters\/grpc\/control\.ts$/ }, ({ kind }) =>
-      kind === 'dynamic-import' ? { path: './control.cjs', external: true } : undefined,
+      kind === 'dynamic-import' ? external('control') : undefined,
     );
+    onResolve({ filter: /^execa$/ }, () => external('execa'));
+    onResolve({ filter: /^@peculiar\/x509$/ }, () => external('x509'));
   },
 };
 

@@ -42,9 +42,11 @@ const PROGRAMS = [
   'cli.cjs',
   'cli.bundle.cjs',
   'control.cjs',
+  'execa.cjs',
   'kernel-worker.cjs',
   'names.cjs',
   'ui.cjs',
+  'x509.cjs',
 ];
 const PAGE = ['index.html', 'page.js', 'page.css', 'favicon.svg'];
 const COMPILED = ['agent.bundle.code', 'cli.bundle.code'];

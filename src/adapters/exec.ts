@@ -1,5 +1,4 @@
-/** Processes: argument vectors and standard input, never a shell. The one door to execa. */
-import { execa } from 'execa';
+/** Processes: argument vectors and standard input, never a shell. The one door to execa, which is loaded with the first process. */
 import { OverlaydError } from '../core/errors.ts';
 
 export interface RunResult {
@@ -48,6 +47,7 @@ export function createExec(): Exec {
       const command = argv.join(' ');
       if (signal?.aborted) throw new OverlaydError('cancelled', `${command} was not begun`);
       const [file = '', ...args] = argv;
+      const { execa } = await import('execa');
       const end = await execa(file, args, {
         reject: false,
         stripFinalNewline: false,
