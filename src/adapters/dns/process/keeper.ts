@@ -42,9 +42,9 @@ const END_MS = 5_000;
 /** Who asks how things are is not made to wait for long. */
 const COUNT_MS = 1_000;
 const REPLACE_MS = 40_000;
-/** One that is asked and says nothing for so many turns has stalled; our own stall is none of its. */
-const PING_MS = 5_000;
-const PINGS = 1;
+/** One that is asked and says nothing for so many turns has stalled. More than one: after a stall of ours its answer is read in the next. */
+const PING_MS = 3_000;
+const PINGS = 2;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
 /** A process that ran for so long was well. */
