@@ -58,7 +58,7 @@ const nativeCode: Plugin = {
 };
 
 /**
- * What hardly any command needs is no part of the command's bundle, nor of the agent's what most agents do not: V8 keeps the text
+ * What hardly any command needs is no part of the command's bundle, nor of the agent's what many agents do not: V8 keeps the text
  * of a bundle for as long as the process lives.
  */
 const apart: Plugin = {

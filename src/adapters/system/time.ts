@@ -9,7 +9,7 @@ export const systemClock: Clock = {
   sleep,
 };
 
-/** What sleeps loosely is that long at least. */
+/** A shorter sleep ends with its time. */
 const LOOSE_MS = 1_000;
 const MOST_EARLY_MS = 500;
 const MOST_LATE_MS = 1_000;

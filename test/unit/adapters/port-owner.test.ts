@@ -35,7 +35,8 @@ describe('who listens', () => {
   it.each([
     { host: '127.0.0.1', of: ['127.0.0.1'], not: ['127.0.0.2', '::1'] },
     { host: '0.0.0.0', of: ['127.0.0.1', '192.0.2.1'], not: ['::1'] },
-    { host: '::1', of: ['::1'], not: ['127.0.0.1', '::2'] },
+    // Another test may listen at that port of 127.0.0.1.
+    { host: '::1', of: ['::1'], not: ['127.7.7.7', '::2'] },
     { host: '::', of: ['::1', '127.0.0.1'], not: [] },
   ])('at $host does so at $of and not at $not', async ({ host, of, not }) => {
     const port = await listen({ host });
