@@ -3,6 +3,7 @@
  * nobody hands over objects, which costs more than asking the kernel: they go as numbers (`core/row-table.ts`), and what was
  * told before is not told again.
  */
+import type { Passage } from '../../core/firewall.ts';
 import type { Lack, Wanted } from '../../core/host-needs.ts';
 import type { Address, Link, Op, Place, Route } from '../../core/host-state.ts';
 import type { Filter, NetworkTables } from '../../core/packet-filter.ts';
@@ -29,8 +30,8 @@ export interface Jobs {
   };
   /** A command of nft in the host, such as `list chains`: what it writes; undefined when it fails. */
   readonly rules: { readonly ask: { readonly command: string }; readonly tell: string | undefined };
-  /** The host's table with what its rules have counted, as JSON; undefined while there is none. */
-  readonly counters: { readonly ask: undefined; readonly tell: string | undefined };
+  /** What the host's table has counted; undefined while there is none. */
+  readonly counters: { readonly ask: undefined; readonly tell: Passage | undefined };
   /** What connection tracking knows is listed, before an attach waits for it (`Flows`). */
   readonly listFlows: { readonly ask: undefined; readonly tell: undefined };
   /** Connections of the host that are to end: how many did. */

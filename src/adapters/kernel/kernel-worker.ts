@@ -10,6 +10,7 @@ import { freeNftables, takeTurns } from '../native/libnftables.ts';
 import { joinHost } from '../native/namespace.ts';
 import { carryOut } from './carry-out.ts';
 import { endConnections, endSilent } from './connections.ts';
+import { readCounters } from './counters.ts';
 import { Flows } from './flows.ts';
 import { askRouting } from './host-routing.ts';
 import type { FromThread, JobName, Jobs, Outcome, ToThread } from './jobs.ts';
@@ -17,7 +18,7 @@ import { findLacks } from './lacks.ts';
 import { Leave } from './leave.ts';
 import { findUplinks, Looker } from './look.ts';
 import { plainError } from './plain-error.ts';
-import { listCounters, runRules, Tables } from './tables.ts';
+import { runRules, Tables } from './tables.ts';
 import { carryOutWireguard, hasWireguardModule, lookAtWireguard } from './wireguard.ts';
 
 export interface KernelWorkerInput {
@@ -50,7 +51,7 @@ const handlers: { [K in JobName]: (ask: Jobs[K]['ask']) => Jobs[K]['tell'] | Pro
     const { ok, output } = runRules(HOST, command);
     return ok ? output : undefined;
   },
-  counters: () => listCounters(),
+  counters: () => readCounters(),
   listFlows: () => flows.begin().then(() => undefined),
   endConnections: (unwelcome) => endConnections(unwelcome),
   endSilent: (silent) => endSilent(silent),

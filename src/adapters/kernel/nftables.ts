@@ -1,6 +1,5 @@
 /** Our nftables tables as text in the language of nft(8), and from its JSON (libnftables-json(5)). Written for 1.0.6. */
 import { OverlaydError } from '../../core/errors.ts';
-import type { Passage } from '../../core/firewall.ts';
 import { type Op, TABLE } from '../../core/host-state.ts';
 import type { Filter, FilterChain, FilterSet } from '../../core/packet-filter.ts';
 import { ruleMark } from '../../core/plan/filter.ts';
@@ -108,7 +107,6 @@ interface Listing {
     readonly rule?: {
       readonly chain: string;
       readonly comment?: string;
-      readonly expr?: readonly { readonly counter?: { readonly packets: number } | null; readonly drop?: null }[];
     };
   }[];
 }
@@ -163,35 +161,6 @@ export function parseFilter(json: string): Filter | undefined {
         : [],
     ),
   };
-}
-
-/** From a listing of the host's table with its counters; undefined when they are not there. */
-export function parsePassage(json: string): Passage | undefined {
-  if (json === '') return undefined;
-  const { nftables } = JSON.parse(json) as Listing;
-  const counts = (name: string) =>
-    nftables.flatMap(({ rule }) =>
-      rule?.chain === name && !rule.expr?.some((each) => 'drop' in each)
-        ? (rule.expr ?? []).flatMap(({ counter }) => counter?.packets ?? [])
-        : [],
-    );
-  // Which rules count what passes is said in `host-filter.ts`: of `input` the first, of `forward` the last, and one before it.
-  const way = (before: number | undefined, after: number | undefined) =>
-    before === undefined || after === undefined ? undefined : { before, after };
-  const data = way(counts('input')[0], counts('admitted')[0]);
-  const out = way(counts('forward').at(-1), counts('passed')[0]);
-  const published = counts('forward').length > 1 ? way(counts('forward')[0], counts('passed')[1]) : undefined;
-  const strays = nftables.flatMap(({ set }) => (set?.name === 'strays' ? (set.elem ?? []) : []));
-  return data && out && { data, out, in: published ?? NOTHING_CAME, strays: new Map(strays.map(parseCounted)) };
-}
-
-/** In a table of a release that does not count it. */
-const NOTHING_CAME = { before: 0, after: 0 } as const;
-
-/** An element with a counter of its own. */
-function parseCounted(element: unknown): readonly [string, number] {
-  const { val, counter } = (element as { elem?: { val?: unknown; counter?: { packets?: number } } }).elem ?? {};
-  return [String(val), counter?.packets ?? 0];
 }
 
 function parseElement(element: unknown): string {

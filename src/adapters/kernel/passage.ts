@@ -3,14 +3,12 @@ import type { Firewall, Passage } from '../../core/firewall.ts';
 import type { Run } from '../exec.ts';
 import { hasLegacyTables } from '../legacy-tables.ts';
 import type { KernelThread } from './kernel-thread.ts';
-import { parsePassage } from './nftables.ts';
 
 type Thread = Pick<KernelThread, 'ask'>;
 
 /** Undefined while our table is not there. */
-export async function readPassage(thread: Thread, signal?: AbortSignal): Promise<Passage | undefined> {
-  const listing = await thread.ask('counters', undefined, signal);
-  return listing === undefined ? undefined : parsePassage(listing);
+export function readPassage(thread: Thread, signal?: AbortSignal): Promise<Passage | undefined> {
+  return thread.ask('counters', undefined, signal);
 }
 
 export interface FirewallDeps {

@@ -45,7 +45,7 @@ export class Tables {
     // The number is older than the listing: what changes in between is listed again the next time.
     const generation = generationOf(place);
     if (generation !== undefined && last?.generation === generation) return last;
-    const text = list(place, family, OUTPUT.STATELESS);
+    const text = list(place, family);
     if (last?.text !== text) this.#versions += 1;
     const table =
       last?.text === text
@@ -98,13 +98,13 @@ const FLAGGED = 'flags';
 const FAMILIES = { inet: NFPROTO_INET, bridge: NFPROTO_BRIDGE } as const;
 
 /** The listing of our table; empty when there is none. */
-function list(place: Place, family: Filter['family'], outputFlags: number): string {
+function list(place: Place, family: Filter['family']): string {
   // A dormant table filters nothing, and looks like any other. Of one with flags libnftables 1.0.6 writes JSON out of
   // memory that it has freed, which ends the process.
   const flags = flagsOf(place, family);
   if (flags === undefined) return '';
   if (flags !== 0) return FLAGGED;
-  const { ok, output, errors } = runRules(place, `list table ${family} ${TABLE}`, OUTPUT.JSON | outputFlags);
+  const { ok, output, errors } = runRules(place, `list table ${family} ${TABLE}`, OUTPUT.JSON | OUTPUT.STATELESS);
   if (ok) return output;
   if (errors.includes('No such file or directory')) return '';
   throw new OverlaydError('data-path-failed', `listing the table ${family} ${TABLE} failed: ${errors.trim()}`, {
@@ -123,12 +123,6 @@ function flagsOf(place: Place, family: Filter['family']): number | undefined {
   } finally {
     socket?.close();
   }
-}
-
-/** The host's table with what its rules have counted, as JSON; undefined while there is none of ours. */
-export function listCounters(): string | undefined {
-  const text = list(HOST, 'inet', 0);
-  return text === '' || text === FLAGGED ? undefined : text;
 }
 
 /** Runs commands of nft there; all of them are one transaction. JSON is asked of tables alone that have no flags. */

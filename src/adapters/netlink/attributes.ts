@@ -201,6 +201,11 @@ export class AttributeReader {
     return this.length < 4 ? 0 : this.view.getUint32(this.at);
   }
 
+  /** Counters, all below 2^53. */
+  be64(): number {
+    return this.length < 8 ? 0 : Number(this.view.getBigUint64(this.at));
+  }
+
   u16(): number {
     return this.length < 2 ? 0 : this.view.getUint16(this.at, true);
   }

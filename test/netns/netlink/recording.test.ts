@@ -7,7 +7,7 @@ import { decodeDone, decodeError, type Message, messagesOf } from '../../../src/
 import { decodeNsid } from '../../../src/adapters/netlink/namespace-id.ts';
 import { decodeNeighbour } from '../../../src/adapters/netlink/neighbour.ts';
 import { decodeNetconf } from '../../../src/adapters/netlink/netconf.ts';
-import { decodeTableEvent } from '../../../src/adapters/netlink/nftables.ts';
+import { decodeElementCounts, decodeRuleCount, decodeTableEvent } from '../../../src/adapters/netlink/nftables.ts';
 import { decodeRoute } from '../../../src/adapters/netlink/route.ts';
 import recorded from '../../fixtures/netlink-messages.json' with { type: 'json' };
 import { type Recorded, recordMessages } from './recording.ts';
@@ -26,6 +26,8 @@ const DECODERS: Readonly<Record<string, (message: Message) => unknown>> = {
   nsid: decodeNsid,
   flow: decodeFlow,
   'event: nft': decodeTableEvent,
+  'nft rules': decodeRuleCount,
+  'nft elements': decodeElementCounts,
   acknowledgement: decodeError,
   'error: ': decodeError,
   'done: ': decodeDone,

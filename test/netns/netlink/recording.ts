@@ -20,7 +20,13 @@ import {
 import { getNsid, newNsid } from '../../../src/adapters/netlink/namespace-id.ts';
 import { decodeNeighbour, dumpFdb, dumpNeighbours } from '../../../src/adapters/netlink/neighbour.ts';
 import { decodeNetconf, getNetconf } from '../../../src/adapters/netlink/netconf.ts';
-import { decodeTableEvent, getGeneration, getTable } from '../../../src/adapters/netlink/nftables.ts';
+import {
+  decodeTableEvent,
+  dumpElements,
+  dumpRules,
+  getGeneration,
+  getTable,
+} from '../../../src/adapters/netlink/nftables.ts';
 import { decodeRoute, dumpRoutes, lookUpRoute } from '../../../src/adapters/netlink/route.ts';
 import { openNetlink } from '../../../src/adapters/netlink/transport.ts';
 import { NFPROTO_INET } from '../../../src/adapters/netlink/uapi/netfilter.ts';
@@ -73,6 +79,17 @@ const BRIDGE6 = 'fdb add 02:42:0a:00:00:09 dev vx0 dst 2001:db8::2 port 8472 sel
 const TABLE = `add table bridge overlayd
 add set bridge overlayd leases { type ether_addr; }
 add element bridge overlayd leases { 02:42:0a:00:00:02 }`;
+/** Nothing has counted there yet. */
+const COUNTING = `table inet counting {
+  set seen { type ipv4_addr; flags dynamic,timeout; timeout 1h; counter; elements = { 192.0.2.9 counter packets 7 bytes 700 } }
+  set seen6 { type ipv6_addr; flags dynamic,timeout; timeout 1h; elements = { 2001:db8::9 counter packets 8 bytes 800 } }
+  set silent { type ipv4_addr; elements = { 192.0.2.9 } }
+  chain c {
+    udp dport 4789 counter packets 5 bytes 500 accept
+    udp dport 4789 drop
+    udp dport 4790 counter packets 6 bytes 600 drop
+  }
+}`;
 const TRACKING = 'table inet t { chain c { type filter hook output priority 0; ct state established accept; }; }';
 const SEND = `const { createSocket } = require('dgram');
 for (const [type, address] of [['udp4', '127.0.0.1'], ['udp6', '::1']]) {
@@ -223,6 +240,7 @@ async function recordIpv4(place: Place, other: string): Promise<Recorded> {
     'done: error': hexOf(place.ask(dumpRoutes({ family: AF.INET, table: 77 }))),
     ...recordEvents(place),
     ...recordFlows(place),
+    ...recordCounters(place),
   };
 }
 
@@ -263,6 +281,18 @@ function recordFlows(place: Place): Recorded {
     return place.find(dumpFlows(), isMeant, nl.NETLINK_NETFILTER);
   };
   return { flow: from('127.0.0.1'), 'ipv6 flow': from('::1') };
+}
+
+function recordCounters(place: Place): Recorded {
+  place.nft(COUNTING);
+  const all = (request: Request) => place.find(request, () => true, nl.NETLINK_NETFILTER);
+  const elements = (set: string) => all(dumpElements(NFPROTO_INET, 'counting', set));
+  return {
+    'nft rules': all(dumpRules(NFPROTO_INET, 'counting')),
+    'nft elements': elements('seen'),
+    'ipv6 nft elements': elements('seen6'),
+    'nft elements without counters': elements('silent'),
+  };
 }
 
 async function recordIpv6(place: Place): Promise<Recorded> {

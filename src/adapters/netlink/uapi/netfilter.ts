@@ -1,5 +1,6 @@
 /** Numbers by the names of the kernel's header `linux/netfilter.h`. */
 
+export const NF_DROP = 0;
 export const NF_ACCEPT = 1;
 export const NF_INET_LOCAL_OUT = 3;
 

@@ -48,6 +48,20 @@ export const NFTA_DATA_VALUE = 1;
 export const NFT_REG_1 = 1;
 export const NFT_REG_2 = 2;
 
+/** What a packet meets, for `NFTA_VERDICT_CODE`, is `NF_*`; an immediate value without it is loaded into a register. */
+export const NFTA_DATA_VERDICT = 2;
+export const NFTA_VERDICT_CODE = 1;
+
+/** Big endian, 64 bits. */
+export const NFTA_COUNTER_PACKETS = 2;
+
+export const NFTA_SET_ELEM_LIST_TABLE = 1;
+export const NFTA_SET_ELEM_LIST_SET = 2;
+export const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
+export const NFTA_SET_ELEM_KEY = 1;
+/** The one expression of an element. */
+export const NFTA_SET_ELEM_EXPR = 7;
+
 export const NFTA_PAYLOAD_DREG = 1;
 export const NFTA_PAYLOAD_BASE = 2;
 export const NFTA_PAYLOAD_OFFSET = 3;

@@ -1,6 +1,6 @@
 /** How tables are told, by the versions of nft that tell them otherwise. */
 import { expect, it } from 'vitest';
-import { parseFilter, parsePassage, renderNft } from '../../../../src/adapters/kernel/nftables.ts';
+import { parseFilter, renderNft } from '../../../../src/adapters/kernel/nftables.ts';
 
 const element = { concat: ['e1', '02:42:0a:00:00:02', '0xfd000000000000000000000000000002'] };
 const listing = (type: unknown) =>
@@ -47,31 +47,6 @@ it.each(['integer', { typeof: { payload: { base: 'th', offset: 96, len: 24 } } }
     ]);
   },
 );
-
-it('of what passes nothing is counted that is dropped before', () => {
-  const counter = (packets: number, verdict: 'accept' | 'drop' | undefined) => [
-    { counter: { packets } },
-    ...(verdict ? [{ [verdict]: null }] : []),
-  ];
-  const rules = [
-    ['input', counter(1, 'drop')],
-    ['input', counter(2, 'accept')],
-    ['admitted', counter(3, undefined)],
-    ['forward', counter(4, 'drop')],
-    ['forward', counter(8, undefined)],
-    ['forward', counter(5, undefined)],
-    ['passed', counter(6, undefined)],
-    ['passed', counter(9, undefined)],
-  ].map(([chain, expr]) => ({ rule: { chain, expr } }));
-  const elem = { elem: { val: '192.0.2.9', timeout: 3600, expires: 3000, counter: { packets: 7, bytes: 700 } } };
-  const strays = { set: { name: 'strays', type: 'ipv4_addr', timeout: 3600, elem: [elem] } };
-  expect(parsePassage(JSON.stringify({ nftables: [strays, ...rules] }))).toEqual({
-    data: { before: 2, after: 3 },
-    out: { before: 5, after: 6 },
-    in: { before: 8, after: 9 },
-    strays: new Map([['192.0.2.9', 7]]),
-  });
-});
 
 it('a set is given the expression that says how long its bits are, and else its type', () => {
   const set = {

@@ -8,7 +8,12 @@ import { decodeDone, decodeError, type Message, messagesOf } from '../../../../s
 import { decodeNsid } from '../../../../src/adapters/netlink/namespace-id.ts';
 import { decodeNeighbour } from '../../../../src/adapters/netlink/neighbour.ts';
 import { decodeNetconf } from '../../../../src/adapters/netlink/netconf.ts';
-import { decodeGeneration, decodeTableEvent } from '../../../../src/adapters/netlink/nftables.ts';
+import {
+  decodeElementCounts,
+  decodeGeneration,
+  decodeRuleCount,
+  decodeTableEvent,
+} from '../../../../src/adapters/netlink/nftables.ts';
 import { decodeRoute } from '../../../../src/adapters/netlink/route.ts';
 import { IPPROTO_UDP } from '../../../../src/adapters/netlink/uapi/in.ts';
 import { NLMSG_DONE } from '../../../../src/adapters/netlink/uapi/netlink.ts';
@@ -184,6 +189,19 @@ it('changes of tables', () => {
   expect(all('event: nft delete').map(decodeTableEvent)).toContainEqual({ message: 2, ...table });
   expect(decodeGeneration(one('generation'))).toBeGreaterThan(0);
   expect(decodeTableEvent(one('generation'))).toBeUndefined();
+});
+
+it('what rules and elements have counted', () => {
+  const rule = { table: 'counting', chain: 'c' };
+  expect(all('nft rules').map(decodeRuleCount)).toEqual([
+    { ...rule, packets: 5, drops: false },
+    undefined,
+    { ...rule, packets: 6, drops: true },
+  ]);
+  const counts = (name: Parameters<typeof all>[0]) => all(name).flatMap(decodeElementCounts);
+  expect(counts('nft elements')).toEqual([{ address: '192.0.2.9', packets: 7 }]);
+  expect(counts('ipv6 nft elements')).toEqual([{ address: '2001:db8::9', packets: 8 }]);
+  expect(counts('nft elements without counters')).toEqual([]);
 });
 
 it('acknowledgements, and refusals in the kernel’s words, or by what they are about', () => {
