@@ -41,13 +41,13 @@ export interface NetworkWatchDeps {
   readonly logger: Pick<Logger, 'warn' | 'info'>;
 }
 
-const TICK_MS = 1_000;
-const PAIRS_PER_TICK = 4;
-const DOUBTED_PER_TICK = 2;
+const TICK_MS = 2_000;
+const PAIRS_PER_TICK = 8;
+const DOUBTED_PER_TICK = 4;
 const CALM_MS = 60_000;
 const DOUBT_MS = 2_000;
-/** Of those that are due a second, and when one of which nothing can be known now comes again. */
-const TRIED_PER_TICK = 64;
+/** Of those that are due at a tick, and when one of which nothing can be known now comes again. */
+const TRIED_PER_TICK = 128;
 const SKIPPED_MS = 2_000;
 const SMALL_MTU = 128;
 /** Of an examination, at a time, and of all networks at most: of so many pairs one asks by network. */

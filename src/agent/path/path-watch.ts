@@ -40,8 +40,9 @@ export interface PathWatchDeps {
   readonly onOther?: (nodeId: string, data: Uint8Array) => void;
 }
 
-const TICK_MS = 1_000;
-const PEERS_PER_TICK = 8;
+const TICK_MS = 2_000;
+const PEERS_PER_TICK = 16;
+const EXAMINED_AT_ONCE = 8;
 /** What idles in a tunnel has it shake hands anew: less often. */
 const CALM_MS = { plain: 15_000, wireguard: 30_000 } as const;
 const DOUBT_MS = 2_000;
@@ -148,8 +149,8 @@ export class PathWatch {
 
   /** Looks now, at each until it is known how it is, which the log is told as well. Ends when all have been looked at. */
   async examine(nodes: readonly NodeRecord[]): Promise<void> {
-    for (let at = 0; at < nodes.length; at += PEERS_PER_TICK) {
-      const some = nodes.slice(at, at + PEERS_PER_TICK).filter((node) => this.skipped(node) === undefined);
+    for (let at = 0; at < nodes.length; at += EXAMINED_AT_ONCE) {
+      const some = nodes.slice(at, at + EXAMINED_AT_ONCE).filter((node) => this.skipped(node) === undefined);
       await Promise.all(some.map((node) => this.#examine(node)));
     }
     this.#noteChecksums();

@@ -262,7 +262,7 @@ describe('paths between hosts', () => {
     const { lab, pass, told } = hosts([nodeOf(1), nodeOf(2)]);
     await pass(3_000);
     lab.checksumErrors = { inside: 5, outside: 5 };
-    await pass(2_000);
+    await pass(4_000);
     expect(told(1)).toEqual([{ code: 'checksum-broken', subject: '' }]);
     await pass(200_000);
     expect(told(1)).toEqual([]);
