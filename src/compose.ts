@@ -25,7 +25,7 @@ import { packing } from './adapters/packing.ts';
 import { createPki } from './adapters/pki/pki.ts';
 import { beSoleAgent } from './adapters/sole-agent.ts';
 import { createHostFacts } from './adapters/system/host-facts.ts';
-import { systemClock, systemRandom } from './adapters/system/time.ts';
+import { endLooseSleeps, systemClock, systemRandom } from './adapters/system/time.ts';
 import { makeKeyPair } from './adapters/wireguard/own-keys.ts';
 import { openRelay } from './adapters/wireguard/relay.ts';
 import { createWireguard } from './adapters/wireguard/wireguard.ts';
@@ -168,6 +168,7 @@ export async function startAgent(
       {
         ...{ clock, pki, logger: log, keeper, members: drift.members },
         isMember: (nodeId, fingerprint) => isMember(member, nodeId, fingerprint),
+        onHeard: endLooseSleeps,
       },
       { nodeId: identity.nodeId, material, listenAddress: identity.listenAddress, port: identity.gossipPort },
     );

@@ -7,8 +7,8 @@ export interface Clock {
   /** Milliseconds since some moment before: for durations. It goes on evenly, whatever is done to the wall clock. */
   elapsed(): number;
   /**
-   * Resolves after `ms`; rejects with the signal's reason when aborted. `loosely`: of a second or more, up to an eighth sooner or a
-   * quarter later, together with other sleeps. For whatever looks again and again, and for which any moment is as good.
+   * Resolves after `ms`; rejects with the signal's reason when aborted. `loosely`: of a second or more, up to a quarter later,
+   * together with others. For whatever looks again and again, and for which any moment is as good.
    */
   sleep(ms: number, signal?: AbortSignal, end?: 'loosely'): Promise<void>;
 }

@@ -80,6 +80,8 @@ export interface PeerDeps {
   readonly keeper: KeepersHandler;
   /** What this node tells others of its host. Absent: it is not asked, as in older releases. */
   readonly members?: MembersHandler;
+  /** Another member asked, or answered: the process is awake. */
+  readonly onHeard?: () => void;
   readonly logger: Logger;
 }
 
@@ -137,7 +139,10 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
     server.addService(GossipService, {
       converse: (stream: ServerDuplexStream<Question, Answer>) => {
         const proven = this.#identifier(stream);
-        answerAll(stream, (message) => this.#answer(proven, message, handle));
+        answerAll(stream, (message) => {
+          this.#deps.onHeard?.();
+          return this.#answer(proven, message, handle);
+        });
       },
     });
     server.addService(
@@ -330,14 +335,15 @@ export class GrpcPeerTransport implements PeerTransport, KeepersTransport, Membe
   }
 
   async #ask(channel: Channel, peer: Peer, message: GossipMessage, timeoutMs: number): Promise<GossipMessage> {
-    const { clock } = this.#deps;
+    const { clock, onHeard } = this.#deps;
     channel.askedAt = clock.elapsed();
     if (channel.conversation?.isOver !== false) channel.conversation = new Conversation(channel.client.converse());
     const outcome = await channel.conversation.ask(message, timeoutMs);
     if (outcome.kind === 'late') channel.silentSince ??= clock.elapsed();
     else channel.silentSince = undefined;
-    if (outcome.kind === 'message') return outcome.message;
-    throw toPeerError(outcome, peer, this.#isInTime());
+    if (outcome.kind !== 'message') throw toPeerError(outcome, peer, this.#isInTime());
+    onHeard?.();
+    return outcome.message;
   }
 }
 

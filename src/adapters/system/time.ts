@@ -11,7 +11,6 @@ export const systemClock: Clock = {
 
 /** A shorter sleep ends with its time. */
 const LOOSE_MS = 1_000;
-const MOST_EARLY_MS = 500;
 const MOST_LATE_MS = 1_000;
 
 interface LooseSleep {
@@ -22,15 +21,18 @@ interface LooseSleep {
 
 /**
  * Sleeps that may end within a range. To wake up costs an idle process more than what it then does: so when one of them has to
- * end, or an exact one ends, all end that may. As timers of the kernel do that have a slack (prctl(2), PR_SET_TIMERSLACK).
+ * end, an exact one ends, or the process is awake for another reason, all end that may. As timers of the kernel do that have a slack (prctl(2), PR_SET_TIMERSLACK).
  */
 class LooseSleeps {
   readonly #sleeps = new Set<LooseSleep>();
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
+  /** Before that none may end. */
+  #from = Number.POSITIVE_INFINITY;
 
   add(sleep: LooseSleep): void {
     this.#sleeps.add(sleep);
+    this.#from = Math.min(this.#from, sleep.from);
     if (sleep.to < this.#timerAt) this.#arm(sleep.to);
   }
 
@@ -42,12 +44,17 @@ class LooseSleeps {
   /** The process is awake. */
   endAll(): void {
     const now = performance.now();
+    if (now < this.#from) return;
     let next = Number.POSITIVE_INFINITY;
+    this.#from = Number.POSITIVE_INFINITY;
     for (const sleep of this.#sleeps) {
       if (sleep.from <= now) {
         this.#sleeps.delete(sleep);
         sleep.end();
-      } else next = Math.min(next, sleep.to);
+      } else {
+        next = Math.min(next, sleep.to);
+        this.#from = Math.min(this.#from, sleep.from);
+      }
     }
     if (next === this.#timerAt) return;
     this.#disarm();
@@ -68,6 +75,11 @@ class LooseSleeps {
 
 const looseSleeps = new LooseSleeps();
 
+/** For who is woken by others again and again: what may end by now ends with that. */
+export function endLooseSleeps(): void {
+  looseSleeps.endAll();
+}
+
 function sleep(ms: number, signal?: AbortSignal, end?: 'loosely'): Promise<void> {
   return end === undefined || ms < LOOSE_MS ? sleepExactly(ms, signal) : sleepLoosely(ms, signal);
 }
@@ -80,7 +92,7 @@ function sleepLoosely(ms: number, signal: AbortSignal | undefined): Promise<void
       return;
     }
     const sleep: LooseSleep = {
-      from: end - Math.min(ms / 8, MOST_EARLY_MS),
+      from: end,
       to: end + Math.min(ms / 4, MOST_LATE_MS),
       end: () => {
         signal?.removeEventListener('abort', abort);

@@ -42,13 +42,20 @@ afterEach(() => {
 });
 
 async function createNode(
-  options: { port?: number; authority?: typeof ca; isMember?: () => boolean; lifetimeMs?: number; host?: string } = {},
+  options: {
+    port?: number;
+    authority?: typeof ca;
+    isMember?: () => boolean;
+    onHeard?: () => void;
+    lifetimeMs?: number;
+    host?: string;
+  } = {},
 ) {
   const nodeId = randomBytes(8).toString('hex');
   const material = await createMaterial(nodeId, options.authority, undefined, options.lifetimeMs);
-  const { host = '127.0.0.1' } = options;
+  const { host = '127.0.0.1', isMember = () => true, onHeard = () => undefined } = options;
   const transport = new GrpcPeerTransport(
-    { clock, pki, logger, keeper: noKeeper, isMember: options.isMember ?? (() => true) },
+    { clock, pki, logger, keeper: noKeeper, isMember, onHeard },
     { nodeId, material, listenAddress: host, port: options.port ?? 0 },
   );
   opened.push(transport);
@@ -210,6 +217,18 @@ test('hundreds of questions at once are answered, a part of them at a time', asy
   const questions = Array.from({ length: 500 }, () => a.transport.request(peer(b), plain(a), PATIENT_MS));
   expect(await Promise.all(questions)).toHaveLength(500);
   expect(most).toBeLessThanOrEqual(64);
+});
+
+test('both hear that the other one is there, once for each question', async () => {
+  const heard: string[] = [];
+  const one = await createNode({ onHeard: () => void heard.push('answer') });
+  const two = await createNode({ onHeard: () => void heard.push('question') });
+  await serve(two);
+  await one.transport.request(peer(two), plain(one), PATIENT_MS);
+  expect(heard).toEqual(['question', 'answer']);
+  two.transport.close();
+  await expect(one.transport.request(peer(two), plain(one), PATIENT_MS)).rejects.toThrow();
+  expect(heard).toEqual(['question', 'answer']);
 });
 
 test('a member that nothing was asked for a while is asked anew on the same connection', async () => {

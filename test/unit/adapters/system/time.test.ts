@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { systemClock } from '../../../../src/adapters/system/time.ts';
+import { endLooseSleeps, systemClock } from '../../../../src/adapters/system/time.ts';
 
 test('a sleep ends with its time, and leaves nothing at the signal', async () => {
   const { signal } = new AbortController();
@@ -33,31 +33,50 @@ describe('loosely', () => {
     const ended: number[] = [];
     sleepAll(ended, 2_000);
     vi.advanceTimersByTime(500);
-    sleepAll(ended, 1_000, 1_700, 2_600);
+    sleepAll(ended, 1_500, 1_600, 2_000);
     expect(vi.getTimerCount()).toBe(1);
     // The second one has to, the last one may not.
-    await vi.advanceTimersByTimeAsync(1_249);
+    await vi.advanceTimersByTimeAsync(1_874);
     expect(ended).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(ended).toEqual([1_750, 1_750]);
+    expect(ended).toEqual([2_375, 2_375, 2_375]);
     expect(vi.getTimerCount()).toBe(1);
     await vi.advanceTimersByTimeAsync(5_000);
-    expect(ended).toEqual([1_750, 1_750, 2_625, 3_750]);
+    expect(ended).toEqual([2_375, 2_375, 2_375, 3_000]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('all that may end do when an exact one does', async () => {
+  test('all that may end do when an exact one does, and none does before its time', async () => {
     const ended: number[] = [];
     sleepAll(ended, 1_000, 1_200, 60_000);
-    void systemClock.sleep(874);
-    void systemClock.sleep(1_060, new AbortController().signal);
+    void systemClock.sleep(999);
+    void systemClock.sleep(1_210, new AbortController().signal);
+    await vi.advanceTimersByTimeAsync(1_230);
+    expect(ended).toEqual([1_210, 1_210]);
+    await vi.advanceTimersByTimeAsync(58_769);
+    void systemClock.sleep(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(ended).toEqual([1_210, 1_210, 60_000]);
+  });
+
+  test('all that may end do when the process is awake for another reason', async () => {
+    const ended: number[] = [];
+    sleepAll(ended, 2_000, 4_000);
+    await vi.advanceTimersByTimeAsync(1_999);
+    endLooseSleeps();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(ended).toEqual([]);
+    endLooseSleeps();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(ended).toEqual([2_000]);
+    // One that begins later may end sooner.
+    sleepAll(ended, 1_000);
     await vi.advanceTimersByTimeAsync(1_100);
-    expect(ended).toEqual([1_060, 1_060]);
-    await vi.advanceTimersByTimeAsync(58_300);
-    expect(ended).toEqual([1_060, 1_060]);
-    void systemClock.sleep(101);
-    await vi.advanceTimersByTimeAsync(101);
-    expect(ended).toEqual([1_060, 1_060, 59_501]);
+    endLooseSleeps();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(ended).toEqual([2_000, 3_100]);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(ended).toEqual([2_000, 3_100, 5_000]);
   });
 
   test('a shorter one ends with its time', async () => {
