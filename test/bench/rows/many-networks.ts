@@ -129,8 +129,8 @@ there, the longest of them.`,
   quickRounds: 1,
   comparedRounds: 1,
   warmUp: false,
-  prepareLimitMs: 420_000,
-  limitMs: 180_000,
+  prepareLimitMs: 900_000,
+  limitMs: 400_000,
   async prepare(context): Promise<Prepared> {
     const { hosts, targets, elsewhere } = await openNetworks(context, MOST);
     const [one, two, three] = hosts;
@@ -142,7 +142,9 @@ there, the longest of them.`,
         askingElsewhere.begin();
         await settle(1_000);
         let isOver = false;
-        const hidden = [one, two].map((observer) => hiddenMs(observer, three, () => isOver));
+        const hidden = Promise.all([one, two].map((observer) => hiddenMs(observer, three, () => isOver)));
+        // Where the time is up before that, the labs go and nobody waits for it.
+        hidden.catch(() => undefined);
         await three.agent.stop();
         const stoppedAt = nowMs();
         three.agent.launch();
@@ -160,7 +162,7 @@ there, the longest of them.`,
           'many-networks-others': since(backAt.others!),
           'many-networks-ready': since(ready),
           'many-networks-lost': lost.own! + lost.others! + lostElsewhere.elsewhere!,
-          'many-networks-hidden': Math.max(...(await Promise.all(hidden))) / 1_000,
+          'many-networks-hidden': Math.max(...(await hidden)) / 1_000,
         };
       },
     };
