@@ -22,7 +22,7 @@ export function readCounters(): Passage | undefined {
   try {
     const rules = socket.dump(dumpRules(NFPROTO_INET, TABLE), decodeRuleCount);
     const strays = socket.dump(dumpElements(NFPROTO_INET, TABLE, STRAYS), decodeElementCounts, ['ENOENT']);
-    // Old kernels tell of all tables.
+    // A kernel that does not look at the name tells of all tables.
     return passageOf(
       rules.filter(({ table }) => table === TABLE),
       strays.flat(),

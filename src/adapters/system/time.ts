@@ -21,7 +21,8 @@ interface LooseSleep {
 
 /**
  * Sleeps that may end within a range. To wake up costs an idle process more than what it then does: so when one of them has to
- * end, an exact one ends, or the process is awake for another reason, all end that may. As timers of the kernel do that have a slack (prctl(2), PR_SET_TIMERSLACK).
+ * end, an exact one ends, or the process is awake for another reason, all end that may. As timers of the kernel do that have a
+ * slack (prctl(2), PR_SET_TIMERSLACK).
  */
 class LooseSleeps {
   readonly #sleeps = new Set<LooseSleep>();

@@ -1,7 +1,6 @@
 import type { Latch } from '../../core/latch.ts';
+import { OVER } from '../../core/over.ts';
 import type { Clock } from '../../ports/runtime.ts';
-
-const OVER = new Error('the wait is over');
 
 /** Until the latch is set, for so long at most, or until the signal aborts. No `set` is lost to a wait that is over. */
 export async function waitAtMost(
@@ -11,7 +10,7 @@ export async function waitAtMost(
   signal: AbortSignal,
 ): Promise<void> {
   const woken = new AbortController();
-  // An idle agent waits like this all the time: `AbortSignal.any` and an error of its own for each would be most of what it costs.
+  // An idle agent waits like this all the time: without a signal made of two, and without an error for each.
   const end = () => woken.abort(OVER);
   if (signal.aborted) end();
   signal.addEventListener('abort', end, { once: true });
