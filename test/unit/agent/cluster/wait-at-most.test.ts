@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { waitAtMost } from '../../../../src/agent/cluster/wait-at-most.ts';
 import { Latch } from '../../../../src/core/latch.ts';
@@ -40,4 +41,21 @@ test('an end by the signal ends it as well', async () => {
   const waiting = waitAtMost(latch, 60_000, clock, quit.signal);
   quit.abort();
   await waiting;
+});
+
+test('a wait that is over leaves nothing at the signal, and no sleep', async () => {
+  const [latch, clock, quit] = [new Latch(), new VirtualClock(), new AbortController()];
+  const waiting = waitAtMost(latch, 60_000, clock, quit.signal);
+  expect(getEventListeners(quit.signal, 'abort')).toHaveLength(1);
+  latch.set();
+  await waiting;
+  expect(getEventListeners(quit.signal, 'abort')).toEqual([]);
+  // Its sleep would set it.
+  await clock.advance(60_001);
+  let isWoken = false;
+  void latch.wait().then(() => {
+    isWoken = true;
+  });
+  await clock.advance(0);
+  expect(isWoken).toBe(false);
 });
