@@ -81,7 +81,7 @@ it('uplinks that nobody could look for are looked for again', async () => {
   const monitor = new KernelMonitor({ hostPid: host.pid, uplinks });
   const quit = new AbortController();
   const ended = (async () => {
-    for await (const _ of monitor.changes(quit.signal));
+    for await (const _ of monitor.changes(quit.signal)) continue;
   })();
   await until('the second look', () => asked === 2);
   quit.abort();

@@ -79,7 +79,7 @@ const BRIDGE6 = 'fdb add 02:42:0a:00:00:09 dev vx0 dst 2001:db8::2 port 8472 sel
 const TABLE = `add table bridge overlayd
 add set bridge overlayd leases { type ether_addr; }
 add element bridge overlayd leases { 02:42:0a:00:00:02 }`;
-/** Nothing has counted there yet. */
+/** With what its rules and elements are to have counted. */
 const COUNTING = `table inet counting {
   set seen { type ipv4_addr; flags dynamic,timeout; timeout 1h; counter; elements = { 192.0.2.9 counter packets 7 bytes 700 } }
   set seen6 { type ipv6_addr; flags dynamic,timeout; timeout 1h; elements = { 2001:db8::9 counter packets 8 bytes 800 } }
